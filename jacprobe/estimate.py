@@ -1,0 +1,116 @@
+"""What a measure returns: an effect with its interval, its p and everything a verdict needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from jacprobe.errors import ClaimError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Interval = tuple[float, float]
+Alternative = Literal["greater", "less", "two-sided"]
+
+
+@dataclass(frozen=True)
+class Null:
+    """A null distribution that an effect was compared with.
+
+    Attributes
+    ----------
+    name
+        What is exchangeable under it, in words: "random sets of the same size".
+    p
+        Monte Carlo p, (1 + #{null >= observed}) / (draws + 1), or an exact p; of the estimate's `alternative`.
+    mean, sd
+        Moments of the effect under the null, in the effect's unit.
+    draws
+        Number of draws B; 0 where the p is exact.
+    least_p
+        The least p that this null can give at all (1 / (B + 1), or one over the number of labellings).
+    samples
+        The drawn null effects, for figures; may be None.
+    """
+
+    name: str
+    p: float
+    mean: float
+    sd: float
+    draws: int
+    least_p: float
+    samples: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured effect, not yet judged.
+
+    Attributes
+    ----------
+    effect
+        The quantity that the claim is about.
+    n
+        Units used, after drops.
+    ci
+        Two-sided 95 % interval of the effect, or None where nothing is random (rule O).
+    ci90
+        Two-sided 90 % interval; its ends are the one-sided 95 % bounds that threshold and null criteria use.
+    p
+        The p to be judged: of several nulls the largest (intersection-union). None for numeric and exact claims.
+    alternative
+        The side of `p`.
+    nulls
+        The nulls behind `p`, primary first. A claim whose first null alone is beaten is confounded.
+    mde
+        Minimum detectable effect at 80 % power, in the unit of `effect`.
+    least_n, least_n_null
+        Fewest units for a verdict that there is an effect, and for one that there is none.
+    caution
+        A reason that bars SUPPORTED although the p is small (an outlier carries the effect), or None.
+    dropped
+        Units left out, by name.
+    flags
+        Remarks that belong beside the verdict.
+    as_published
+        The original's own statistic and test on the same evidence.
+    diagnostics
+        Everything else worth reading: JSON-serialisable.
+    """
+
+    effect: float
+    n: int
+    ci: Interval | None = None
+    ci90: Interval | None = None
+    p: float | None = None
+    alternative: Alternative = "greater"
+    nulls: tuple[Null, ...] = ()
+    mde: float | None = None
+    least_n: int = 0
+    least_n_null: int = 0
+    caution: str | None = None
+    dropped: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    as_published: Mapping[str, Any] = field(default_factory=dict)
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no measure may return."""
+        if self.alternative not in ("greater", "less", "two-sided"):
+            raise ClaimError(f"alternative {self.alternative!r}", "'greater', 'less' or 'two-sided'", where="Estimate")
+        if not math.isfinite(self.effect):
+            raise ClaimError(f"effect {self.effect}", "a finite number", where="Estimate")
+        if self.p is not None and not 0 < self.p <= 1:
+            raise ClaimError(f"p = {self.p}", "0 < p <= 1 (a Monte Carlo p is never 0)", where="Estimate")
+        for name in ("ci", "ci90"):
+            interval = getattr(self, name)
+            if interval is not None and not interval[0] <= interval[1]:
+                raise ClaimError(f"{name} = {interval}", "low <= high", where="Estimate")
+
+    @property
+    def least_p(self) -> float:
+        """The least p attainable: the largest over the nulls; 0 where no null has a granularity."""
+        return max((null.least_p for null in self.nulls), default=0.0)

@@ -1,0 +1,1 @@
+"""Exact Jacobians of a model's own forward pass."""

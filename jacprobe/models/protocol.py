@@ -1,0 +1,95 @@
+"""What a perturbation model is to the rest of jacprobe, as capabilities.
+
+Shapes: B sets of control cells, S cells a set, G genes, D latent dimensions, K perturbations.
+Expression is log1p-normalised throughout. Everything is a torch tensor on `model.device` in `model.dtype`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+    from torch import Tensor, nn
+
+
+@runtime_checkable
+class PerturbationModel(Protocol):
+    """A model that predicts the expression of control cells under a perturbation.
+
+    Attributes
+    ----------
+    genes
+        Names of the columns of input and output, in the model's order; unique.
+    perturbations
+        Names of the perturbations in the order of the encoder's inputs, the control among them; unique.
+    control
+        The perturbation that stands for no knockdown ("non-targeting").
+    batches
+        Names of the batches, in the order of the batch embedding; one name for a model without batches.
+    cell_set_len
+        S the model was trained with; `any_set_len` says whether other S are admitted.
+    split
+        Per knockdown "trained", "held out" or "unknown", for the cell line the run is named after.
+    weights_sha256
+        Hash over names, shapes, dtypes and bytes of all weights.
+    provenance
+        What has to stand beside every verdict: mask, class, versions, checkpoint, hashes (strings; no absolute paths).
+    """
+
+    genes: tuple[str, ...]
+    perturbations: tuple[str, ...]
+    control: str
+    batches: tuple[str, ...]
+    cell_set_len: int
+    split: Mapping[str, str]
+    weights_sha256: str
+    provenance: Mapping[str, str]
+    device: torch.device
+    dtype: torch.dtype
+
+    def predict_step(self, cells: Tensor, pert_index: Tensor, batch: Tensor) -> Tensor:
+        """Return the model's own prediction through its public entry point.
+
+        `cells` [B, S, G], `pert_index` [B] (long), `batch` [B, S] (long) -> [B, S, G].
+        """
+        ...
+
+
+@runtime_checkable
+class DifferentiableInPert(PerturbationModel, Protocol):
+    """A model whose perturbation enters as a vector that the prediction can be differentiated by."""
+
+    latent_dim: int
+
+    def encode_cells(self, cells: Tensor) -> Tensor:
+        """Return the encoded control cells: [B, S, G] -> [B, S, E]; linear or not, E is the model's own affair."""
+        ...
+
+    def pert_vectors(self, pert_index: Tensor) -> Tensor:
+        """Return the vectors by which perturbations enter: [K] (long) -> [K, D]."""
+        ...
+
+    def forward(self, encoded: Tensor, pert: Tensor, batch: Tensor) -> Tensor:
+        """Return the prediction from encoded cells: [B, S, E], [B, D], [B, S] -> [B, S, G]; pure and differentiable."""
+        ...
+
+
+@runtime_checkable
+class HasLayers(DifferentiableInPert, Protocol):
+    """A model with a stack of layers whose activations can be read."""
+
+    n_layers: int
+
+    def activations(self, encoded: Tensor, pert: Tensor, batch: Tensor, layer: int) -> Tensor:
+        """Return the residual stream after `layer` (0 = its input, n_layers = its end): [B, S, D]."""
+        ...
+
+
+@runtime_checkable
+class HasModule(Protocol):
+    """A model that is a torch module inside, so that weights can be re-drawn and blocks recognised."""
+
+    module: nn.Module

@@ -1,0 +1,1 @@
+"""Probes: a model in, labelled arrays out."""

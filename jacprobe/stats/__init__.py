@@ -1,0 +1,1 @@
+"""Rules A to P: pure functions from arrays to an `Estimate`."""
