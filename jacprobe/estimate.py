@@ -79,6 +79,8 @@ class Estimate:
         The original's own statistic and test on the same evidence.
     diagnostics
         Everything else worth reading: JSON-serialisable.
+    parts
+        The estimates that a paired difference is made of: {"a": ..., "b": ...}.
     """
 
     effect: float
@@ -96,6 +98,7 @@ class Estimate:
     flags: tuple[str, ...] = ()
     as_published: Mapping[str, Any] = field(default_factory=dict)
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Estimate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no measure may return."""

@@ -1,0 +1,3 @@
+"""Plugins only: the claims' plugin and the fixtures they run over."""
+
+pytest_plugins = ["jacprobe.plugin", "fixtures.study"]

@@ -1,0 +1,169 @@
+"""From evidence requests to labelled arrays: which probe serves which request.
+
+The only place where requests meet models. Heavy libraries are imported when a request is resolved, not before.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any
+
+from jacprobe.errors import EvidenceMissingError
+from jacprobe.requests import (
+    Cosine,
+    Delta,
+    EncoderLookup,
+    EveryRole,
+    ForwardParity,
+    GeneSet,
+    NameMismatches,
+    Norm,
+    PermutationError,
+    PertEmbedding,
+    Replay,
+    Request,
+    SlopeError,
+)
+from jacprobe.streams import stream
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from jacprobe.studies import Study
+
+
+@singledispatch
+def resolve(request: Request, study: Study) -> Any:
+    """Return the evidence that `request` describes, computed from the models of `study`.
+
+    Raises
+    ------
+    EvidenceMissingError
+        Where the study lacks a model, gene or set, or no probe serves the request.
+    """
+    raise EvidenceMissingError(f"no probe serves {request}", f"a request that jacprobe knows, in {study.name}")
+
+
+@resolve.register(PertEmbedding)
+def _embedding(request: PertEmbedding, study: Study) -> xr.DataArray:
+    from jacprobe.probes.embedding import pert_embedding
+
+    model = study.model(request.role)
+    vectors = pert_embedding(model)
+    return vectors.sel(kd=vectors["kd"] != model.control)
+
+
+@resolve.register(Delta)
+def _delta(request: Delta, study: Study) -> xr.DataArray:
+    from jacprobe.probes.response import delta
+
+    model = study.model(request.role)
+    knockdowns = [name for name in model.perturbations if name != model.control]
+    if study.reverse:
+        knockdowns.reverse()
+    responses = delta(model, study.control_cells(request.role, request.draw), knockdowns, batch=study.batch)
+    return responses.isel(kd=slice(None, None, -1)) if study.reverse else responses
+
+
+@resolve.register(Cosine)
+def _cosine(request: Cosine, study: Study) -> xr.DataArray:
+    rows = study.resolve(request.of)
+    values = rows.values / _row_norms(rows, request)[:, None]
+    similarity = values @ values.T
+    kd = rows["kd"].values
+    return _labelled(similarity, {"kd": kd, "kd_other": kd}, "cosine")
+
+
+@resolve.register(Norm)
+def _norm(request: Norm, study: Study) -> xr.DataArray:
+    rows = study.resolve(request.of)
+    return _labelled(_row_norms(rows, request), {"kd": rows["kd"].values}, str(rows.attrs.get("units", "")))
+
+
+@resolve.register(GeneSet)
+def _gene_set(request: GeneSet, study: Study) -> tuple[str, ...]:
+    members = study.gene_set(request.name, request.variant)
+    if not members:
+        raise EvidenceMissingError(
+            f"gene set {request.name} ({request.variant}) matches none of the study's knockdowns",
+            "at least one member",
+            where=study.name,
+        )
+    return members
+
+
+@resolve.register(EveryRole)
+def _every_role(request: EveryRole, study: Study) -> dict[str, Any]:
+    present = [role for role in request.family if role in study.models]
+    if not present:
+        raise EvidenceMissingError(
+            f"the study has none of the models {', '.join(request.family)}", "at least one of them", where=study.name
+        )
+    return {role: study.resolve(request.of.at(role)) for role in present}
+
+
+@resolve.register(Replay)
+def _replay(request: Replay, study: Study) -> Any:
+    return study.reopened(reverse=True).resolve(request.of)
+
+
+@resolve.register(ForwardParity)
+def _parity(request: ForwardParity, study: Study) -> xr.DataArray:
+    from jacprobe.probes.instrument import forward_parity
+
+    return forward_parity(*_subject(request.role, request.kds, study))
+
+
+@resolve.register(PermutationError)
+def _permutation(request: PermutationError, study: Study) -> xr.DataArray:
+    from jacprobe.probes.instrument import permutation_error
+
+    model, cells, kds = _subject(request.role, request.kds, study, mask=request.mask)
+    rng = stream(study.seed, "permutation-error", request.role)
+    return permutation_error(model, cells, kds, rng, permutations=request.permutations)
+
+
+@resolve.register(SlopeError)
+def _slopes(request: SlopeError, study: Study) -> xr.DataArray:
+    from jacprobe.probes.instrument import jacobian_slope_error
+
+    rng = stream(study.seed, "slope-error", request.role)
+    return jacobian_slope_error(*_subject(request.role, request.kds, study), rng, directions=request.directions)
+
+
+@resolve.register(NameMismatches)
+def _names(request: NameMismatches, study: Study) -> xr.DataArray:
+    from jacprobe.probes.instrument import name_mismatches
+
+    return name_mismatches(study.model(request.role), study.control_cells(request.role), study.shapes)
+
+
+@resolve.register(EncoderLookup)
+def _lookup(request: EncoderLookup, study: Study) -> xr.DataArray:
+    from jacprobe.probes.instrument import encoder_lookup_error
+
+    return encoder_lookup_error(study.model(request.role))
+
+
+def _subject(role: str, kds: int, study: Study, mask: str = "model") -> tuple[Any, xr.DataArray, list[str]]:
+    """Return model, control cells and `kds` knockdowns spread evenly over the model's list."""
+    model = study.model(role, mask=mask)
+    knockdowns = [name for name in model.perturbations if name != model.control]
+    step = max(1, len(knockdowns) // kds)
+    return model, study.control_cells(role), knockdowns[::step][:kds]
+
+
+def _row_norms(rows: xr.DataArray, request: Request) -> Any:
+    import numpy as np
+
+    norms = np.linalg.norm(rows.values, axis=1)
+    if not (norms > 0).all():
+        zero = [str(kd) for kd in rows["kd"].values[norms == 0]]
+        raise EvidenceMissingError(f"rows of zero or undefined norm: {', '.join(zero)}", "rows with a direction", where=request)
+    return norms
+
+
+def _labelled(values: Any, coords: dict[str, Any], units: str) -> xr.DataArray:
+    import xarray as xr
+
+    return xr.DataArray(values, dims=list(coords), coords=coords, attrs={"units": units})

@@ -1,0 +1,138 @@
+"""Judging the claims of a study: estimates are obtained once, families whole, composites from their parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jacprobe.errors import ClaimError, EvidenceMissingError
+from jacprobe.estimate import Estimate
+from jacprobe.streams import stream
+from jacprobe.verdicts.criteria import AllOf
+from jacprobe.verdicts.expectations import Expectation
+from jacprobe.verdicts.families import adjust
+from jacprobe.verdicts.judge import Judgement, Multiplicity, Verdict, judge, judge_parts
+from jacprobe.verdicts.ledger import Entry, entry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jacprobe.studies import Study
+    from jacprobe.verdicts.claim import Claim
+
+
+@dataclass
+class Judging:
+    """The claims `rows` on `study`.
+
+    Attributes
+    ----------
+    rows
+        All rows of the suite by id, whatever was selected: families and composites reach beyond a selection.
+    expectations
+        Expectations by claim id; a claim without one may come out any way.
+    """
+
+    study: Study
+    rows: Mapping[str, Claim]
+    expectations: Mapping[str, Expectation] = field(default_factory=dict)
+    _estimates: dict[str, Estimate | EvidenceMissingError] = field(default_factory=dict, repr=False)
+
+    def stream(self, claim: Claim) -> np.random.Generator:
+        """Return the random stream of a claim, always at its beginning."""
+        return stream(self.study.seed, claim.id)
+
+    def estimate(self, claim: Claim) -> Estimate | EvidenceMissingError:
+        """Return the estimate of a claim, or what was missing for it; measured once."""
+        if claim.id not in self._estimates:
+            try:
+                if claim.measure is None:
+                    raise ClaimError("a composite has no estimate of its own", "its parts' verdicts", where=claim.id)
+                measured = claim.measure(**self.study.evidence(claim), rng=self.stream(claim))
+                self._estimates[claim.id] = checked(claim, measured)
+            except EvidenceMissingError as missing:
+                self._estimates[claim.id] = missing
+        return self._estimates[claim.id]
+
+    def record(self, claim: Claim, estimate: Estimate | EvidenceMissingError | None = None) -> Entry:
+        """Return the ledger line of a claim, judged; `estimate` is what a test returned, if it was a test."""
+        begun = time.perf_counter()
+        if estimate is not None:
+            self._estimates[claim.id] = estimate
+        judgement, multiplicity = self.judge(claim)
+        measured = self._estimates.get(claim.id)
+        return entry(
+            claim,
+            judgement,
+            self.expectations.get(claim.id, Expectation()),
+            study=self.study.name,
+            provenance=self.provenance(claim),
+            estimate=measured if isinstance(measured, Estimate) else None,
+            multiplicity=multiplicity,
+            seconds=time.perf_counter() - begun,
+        )
+
+    def error(self, claim_id: str, reason: str, seconds: float = 0.0) -> Entry:
+        """Return the ledger line of a claim that raised, or whose process died: no verdict, and why."""
+        return entry(
+            self.rows[claim_id],
+            Judgement(Verdict.ERROR, reason),
+            self.expectations.get(claim_id, Expectation()),
+            study=self.study.name,
+            provenance={"seed": self.study.seed},
+            seconds=seconds,
+        )
+
+    def judge(self, claim: Claim) -> tuple[Judgement, Multiplicity | None]:
+        """Return the judgement of a claim and the multiplicity that its family gave it."""
+        if isinstance(claim.criterion, AllOf):
+            parts = {part: self.judge(self.rows[part])[0].verdict for part in claim.criterion.ids}
+            return judge_parts(claim.criterion, parts), None
+        estimate = self.estimate(claim)
+        if isinstance(estimate, EvidenceMissingError):
+            return Judgement(Verdict.NOT_EVALUATED, str(estimate)), None
+        multiplicity = self._multiplicity(claim, estimate) if claim.criterion.uses_p else None
+        return judge(claim.criterion, estimate, multiplicity), multiplicity
+
+    def provenance(self, claim: Claim) -> dict[str, Any]:
+        """Return what the verdict stands on: weights, mask, batch, versions, seed, and the command that repeats it."""
+        study = self.study
+        return {
+            "models": {role: dict(study.model(role).provenance) for role in claim.roles if role in study.models},
+            "study_sha256": study.sha256,
+            "batch": study.batch,
+            "n_cells": study.n_cells,
+            "seed": study.seed,
+            "versions": versions(),
+            "command": f'pytest claims/ --study {study.name} --seed {study.seed} -k "{claim.id}"',
+        }
+
+    def _multiplicity(self, claim: Claim, estimate: Estimate) -> Multiplicity | None:
+        if claim.family is None:
+            return None if estimate.p is None else Multiplicity(estimate.p, estimate.least_p)
+        members = [row for row in self.rows.values() if row.family == claim.family]
+        family = {row.id: self.estimate(row) for row in members}
+        return adjust({i: e if isinstance(e, Estimate) else None for i, e in family.items()}, claim.id)
+
+
+def checked(claim: Claim, measured: object) -> Estimate:
+    """Return what a measure returned, or say that it is no estimate."""
+    if not isinstance(measured, Estimate):
+        raise ClaimError(f"a {type(measured).__name__}", "an Estimate, returned by the claim's test", where=claim.id)
+    return measured
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a number can depend on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in ("jacprobe", "torch", "numpy", "scipy", "arc-state", "transformers"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found

@@ -1,0 +1,213 @@
+"""The pytest plugin: options, the study behind the claims, verdicts instead of passes, the ledger.
+
+A claim test returns an `Estimate`. The plugin judges it with its whole multiplicity family, reports one of the words
+SUPPORTED, REFUTED, INCONCLUSIVE or NOT EVALUATED, and fails the test when the verdict is not an expected one. Under
+pytest-xdist workers judge and the controller keeps the ledger. Claim modules stand in folders named `claims`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jacprobe.errors import EvidenceMissingError, JacprobeError
+from jacprobe.judging import Judging, checked
+from jacprobe.results import ALLURE, LEDGER, Results
+from jacprobe.suite import load_rows
+from jacprobe.terminal import closing_table, header_lines, verdict_line
+from jacprobe.verdicts.expectations import expectations_from_ledger, study_expectations
+from jacprobe.verdicts.judge import Verdict
+from jacprobe.verdicts.ledger import is_expected
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from jacprobe.verdicts.claim import Claim
+
+JUDGING = pytest.StashKey[Judging]()
+_RECORD = "jacprobe"
+
+
+def claims(rows: Sequence[Claim]) -> pytest.MarkDecorator:
+    """Parametrise a test over claim rows: `@claims(CLAIMS) def test_...(claim, study, rng)`."""
+    return pytest.mark.parametrize("claim", [pytest.param(row, id=row.id, marks=pytest.mark.claim) for row in rows])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a verification."""
+    group = parser.getgroup("jacprobe", "verification of claims about perturbation models")
+    group.addoption("--study", default="demo", help="study to judge: a name or the path of its folder (demo)")
+    group.addoption("--results", default="results", help="folder of ledger and report data (results)")
+    group.addoption("--expect", metavar="LEDGER", help="expect the verdicts of this earlier ledger")
+    group.addoption("--seed", type=int, default=0, help="root of every random stream (0)")
+    group.addoption("--device", default="auto", help="where models run: auto, cpu, cuda, mps (auto)")
+    group.addoption("--batch", default="first", choices=("first", "own"), help="batch given to control cells (first)")
+    group.addoption("--require-evaluated", action="store_true", help="fail claims that are NOT EVALUATED")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker that tells claims from tests."""
+    config.addinivalue_line("markers", "claim: a finding with a verdict (set by jacprobe)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Open the study that claims will be judged on; a bad option ends the run before anything is touched."""
+    config = session.config
+    folders = _claim_folders(config)
+    if not folders or config.option.collectonly:
+        return
+    try:
+        config.stash[JUDGING] = _open_judging(config, folders)
+        if not hasattr(config, "workerinput"):
+            results = Results(config.invocation_params.dir / config.option.results)
+            results.begin()
+            config.pluginmanager.register(_Keeper(config.stash[JUDGING], results), "jacprobe-keeper")
+    except JacprobeError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.option.verbose = max(1, config.option.verbose)
+
+
+def _claim_folders(config: pytest.Config) -> list[Path]:
+    """Return the folders named `claims` that the command line points at, into or around."""
+    found: dict[Path, None] = {}
+    for argument in config.args:
+        path = (config.invocation_params.dir / argument.split("::")[0]).resolve()
+        for folder in (path, *path.parents, path / "claims"):
+            if folder.name == "claims" and folder.is_dir() and not (folder / "__init__.py").exists():
+                found[folder] = None
+    return list(found)
+
+
+def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
+    from jacprobe.studies import open_study
+
+    option = config.option
+    rows: dict[str, Claim] = {}
+    for folder in folders:
+        rows |= load_rows(folder)
+    study = open_study(option.study, seed=option.seed, device=option.device, batch=option.batch)
+    if option.expect:
+        expectations = expectations_from_ledger(config.invocation_params.dir / option.expect, rows, study.name)
+    else:
+        expectations = study_expectations(study.folder, rows)
+    return Judging(study, rows, expectations)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is judged."""
+    judging = config.stash.get(JUDGING, None)
+    return [] if judging is None else header_lines(judging.study)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Call a claim test, judge what it returns and turn the verdict into pytest's outcome."""
+    claim = _claim(pyfuncitem)
+    if claim is None:
+        return None
+    judging, begun = pyfuncitem.config.stash[JUDGING], time.perf_counter()
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    estimate = None
+    if claim.measure is not None:
+        try:
+            estimate = checked(claim, pyfuncitem.obj(**arguments))
+        except EvidenceMissingError as missing:
+            estimate = missing
+    line = judging.record(claim, estimate)
+    line["seconds"] = time.perf_counter() - begun
+    pyfuncitem.user_properties.append((_RECORD, line))
+    evaluated = line["verdict"] != Verdict.NOT_EVALUATED
+    if not is_expected(line) or not (evaluated or not pyfuncitem.config.option.require_evaluated):
+        pytest.fail(verdict_line(line), pytrace=False)
+    if not evaluated:
+        pytest.skip(line["reason"])
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give a claim that raised a record of its own, so that no exception passes for a verdict."""
+    report = yield
+    claim = _claim(item)
+    if claim is not None and report.failed and _record(report) is None and call.excinfo is not None:
+        reason = f"{call.excinfo.typename}: {call.excinfo.value}"
+        line = item.config.stash[JUDGING].error(claim.id, reason, seconds=call.duration)
+        item.user_properties.append((_RECORD, line))
+        report.user_properties.append((_RECORD, line))
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Show the verdict in words; expected ones have categories of their own, unexpected ones stay `failed`."""
+    line = _record(report)
+    if line is None or (report.when != "call" and not report.failed):
+        return None
+    verdict = Verdict(line["verdict"])
+    if verdict is Verdict.ERROR:
+        return "error", "E", (verdict, {"red": True, "bold": True})
+    if report.failed:
+        return "failed", "F", (f"{verdict}, unexpected", {"red": True})
+    colour = {Verdict.SUPPORTED: "green", Verdict.REFUTED: "blue", Verdict.INCONCLUSIVE: "purple"}
+    return verdict.lower(), verdict[0], (verdict, {colour.get(verdict, "yellow"): True})
+
+
+class _Keeper:
+    """Keeps the ledger: in the only process, or on the controller of pytest-xdist."""
+
+    def __init__(self, judging: Judging, results: Results) -> None:
+        self.judging, self.results = judging, results
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.results.expect(claim.id for item in session.items if (claim := _claim(item)) is not None)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self.results.expect(found for nodeid in ids if (found := self._claim_id(nodeid)) is not None)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        line, claim_id = _record(report), self._claim_id(report.nodeid)
+        if line is not None and (report.when == "call" or report.failed):
+            self.results.add(line)
+        elif report.failed and claim_id is not None:
+            self.results.crashes[claim_id] = report.longreprtext
+
+    def pytest_sessionfinish(self) -> None:
+        from jacprobe.report.allure import write_allure
+
+        lines = self.results.finish(self.judging.rows, self.judging.error)
+        write_allure(self.results.folder / ALLURE, lines)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        lines = list(self.results.lines.values())
+        if not lines:
+            return
+        writer = terminalreporter
+        writer.section("verdicts")
+        writer.write(closing_table(lines, colour=writer.hasmarkup, width=writer._tw.fullwidth))
+        unexpected = [line for line in lines if not is_expected(line)]
+        for line in unexpected:
+            writer.write_line(f"unexpected  {verdict_line(line)}", red=True)
+        counts = ", ".join(f"{number} {verdict}" for verdict, number in self.results.counts.items())
+        writer.write_line(f"{len(lines)} claims: {counts}; {len(unexpected)} unexpected")
+        writer.write_line(f"ledger: {self.results.folder / LEDGER}")
+
+    def _claim_id(self, nodeid: str) -> str | None:
+        name = nodeid.rpartition("[")[2].removesuffix("]")
+        return name if name in self.judging.rows else None
+
+
+def _claim(item: pytest.Item) -> Claim | None:
+    if not isinstance(item, pytest.Function) or item.get_closest_marker("claim") is None:
+        return None
+    return item.callspec.params["claim"]
+
+
+def _record(report: pytest.TestReport) -> dict[str, Any] | None:
+    return next((value for name, value in report.user_properties if name == _RECORD), None)

@@ -1,0 +1,1 @@
+"""Views of the ledger: Allure results, figures, pages."""

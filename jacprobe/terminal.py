@@ -1,0 +1,93 @@
+"""What the terminal shows: the header, a line that reads alone, the closing table of verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jacprobe.errors import inert
+from jacprobe.verdicts.ledger import is_expected
+
+if TYPE_CHECKING:
+    from jacprobe.studies import Study
+
+STYLES = {
+    "SUPPORTED": "green",
+    "REFUTED": "blue",
+    "INCONCLUSIVE": "magenta",
+    "NOT EVALUATED": "yellow",
+    "ERROR": "bold red",
+}
+
+
+def header_lines(study: Study) -> list[str]:
+    """Return the lines that say what is judged: study, device, batch and each model with mask and weights."""
+    lines = [
+        f"study: {study.name} ({inert(study.title)})",
+        f"device: {study.device}, batch: {study.batch}, control cells a set: {study.n_cells}, seed: {study.seed}",
+    ]
+    for role, summary in study.summaries().items():
+        lines.append(f"model: {role}, mask {summary['mask']}, weights {summary['weights_sha256'][:12]}")
+    return lines
+
+
+def verdict_line(line: Mapping[str, Any]) -> str:
+    """Return one line that reads alone: verdict, effect, interval, criterion, models, n and what was expected."""
+    words = [f"{line['id']}: {line['verdict']}"]
+    if line["effect"] is not None:
+        words.append(f"effect {quantity(line)}, claimed {line['criterion']}")
+        context = [" | ".join(line["models"]), f"n = {line['n']} {line['diagnostics']['unit']}".strip()]
+        nulls = [null["name"] for null in line["diagnostics"].get("nulls", ())]
+        if nulls:
+            context.append(f"null: {' and '.join(nulls)}")
+        words.append(f"({', '.join(part for part in context if part)})")
+    expected = " or ".join(line["expected"])
+    because = line["diagnostics"].get("expected_because")
+    text = f"{' '.join(words)}: {line['reason']}. Expected {expected}{f', because {because}' if because else ''}"
+    return inert(text, 1000)
+
+
+def quantity(line: Mapping[str, Any]) -> str:
+    """Return effect and interval, rounded for people: 0.31 [0.22, 0.40]."""
+    if line["effect"] is None:
+        return "-"
+    shown = f"{line['effect']:.3g}"
+    if line["ci"] is None or line["ci"][0] == line["ci"][1]:
+        return shown
+    return f"{shown} [{line['ci'][0]:.3g}, {line['ci'][1]:.3g}]"
+
+
+def probability(p: float | None) -> str:
+    """Return a p as people read it."""
+    if p is None:
+        return "-"
+    return f"{p:.4f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def closing_table(lines: Sequence[Mapping[str, Any]], *, colour: bool, width: int) -> str:
+    """Return the table of all verdicts, plain unless `colour`."""
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold" if colour else "")
+    for name in ("claim", "effect [95 % CI]", "criterion", "adj. p", "n", "verdict"):
+        table.add_column(name, justify="right" if name in ("adj. p", "n") else "left", overflow="fold")
+    for line in lines:
+        mark = "" if is_expected(line) else "  <- unexpected"
+        style = STYLES.get(line["verdict"], "") if colour else ""
+        table.add_row(
+            Text(line["id"]),
+            Text(quantity(line)),
+            Text(line["criterion"]),
+            Text(probability(line["p_adjusted"])),
+            Text(str(line["n"]) if line["n"] is not None else "-"),
+            Text(line["verdict"] + mark, style=style),
+        )
+    console = Console(
+        file=io.StringIO(), width=max(width, 100), force_terminal=colour, color_system="standard" if colour else None
+    )
+    console.print(table)
+    return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,1 @@
+"""Claims, criteria and the pure judge."""

@@ -1,0 +1,131 @@
+"""A claim row: what is said, on which evidence, by which measure, against which criterion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from jacprobe.errors import ClaimError
+from jacprobe.requests import Request
+from jacprobe.verdicts.criteria import AllOf, Criterion, criterion_hash
+
+_ID = re.compile(r"(nb\d\d|conclusion|instrument|[a-z][a-z0-9]*)(-[a-z0-9]+)+")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A function from evidence to `Estimate`, by its dotted name, with fixed options; imported when it is called."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, **evidence: Any) -> Any:
+        """Call the function on resolved evidence (and `rng`)."""
+        module, _, function = self.name.rpartition(".")
+        return getattr(import_module(module), function)(**evidence, **self.options)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number that the finding states, as printed, and where it stands."""
+
+    value: float | str
+    source: str
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One finding, made checkable. The row is the whole truth: test, notebook and report read nothing else.
+
+    Attributes
+    ----------
+    id
+        Kebab-case, prefixed by its group (`nb01-` .. `nb10-`, `conclusion-`, `instrument-`); never reused.
+    finding
+        The statement in words; SUPPORTED means that this sentence holds.
+    statistic
+        What is measured, in words.
+    evidence
+        Requests by the name of the measure's argument.
+    measure
+        The function from evidence and `rng` to `Estimate`, or its dotted name. None for `AllOf`.
+    criterion
+        What the estimate must satisfy.
+    unit
+        What n counts: the unit that was resampled or permuted.
+    options
+        Further keyword arguments of a measure given by its name; part of the criterion's hash.
+    family
+        The multiplicity family, or None where the claim stands alone.
+    published
+        Every number that the finding states.
+    flags
+        What a reader must know of the publication beside the verdict.
+    """
+
+    id: str
+    finding: str
+    statistic: str
+    evidence: Mapping[str, Request]
+    criterion: Criterion
+    measure: Callable[..., Any] | str | None = None
+    unit: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    family: str | None = None
+    published: tuple[Published, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse rows that cannot be judged."""
+        if not _ID.fullmatch(self.id):
+            raise ClaimError(f"claim id {self.id!r}", "kebab-case with the group first, such as nb02-splicing-coherent")
+        if (self.measure is None) != isinstance(self.criterion, AllOf):
+            raise ClaimError("a claim with no measure", "a measure, or the criterion AllOf", where=self.id)
+        if isinstance(self.measure, str):
+            object.__setattr__(self, "measure", Measure(self.measure, self.options))
+        elif self.options:
+            raise ClaimError("options beside a function", "options of a measure given by its name", where=self.id)
+        if self.family is not None and not self.criterion.uses_p:
+            raise ClaimError(f"family {self.family!r}", "none for a criterion without a p", where=self.id)
+        for name, request in self.evidence.items():
+            if not isinstance(request, Request):
+                raise ClaimError(f"evidence {name} = {request!r}", "a request of jacprobe.requests", where=self.id)
+
+    @property
+    def group(self) -> str:
+        """The notebook or chapter, from the id."""
+        return self.id.split("-", 1)[0]
+
+    @property
+    def kind(self) -> str:
+        """Positive, null, threshold, numeric, deterministic, difference or composite."""
+        return self.criterion.kind
+
+    @property
+    def criterion_hash(self) -> str:
+        """Hash over all that is fixed before data are loaded: criterion, family, evidence and options."""
+        evidence = {name: str(request) for name, request in self.evidence.items()}
+        return criterion_hash(self.criterion, self.family, evidence, self.measure_name, dict(self.options))
+
+    @property
+    def measure_name(self) -> str:
+        """Dotted name of the measure."""
+        if self.measure is None:
+            return ""
+        if isinstance(self.measure, Measure):
+            return self.measure.name
+        return f"{self.measure.__module__}.{self.measure.__qualname__}"  # pyright: ignore[reportFunctionMemberAccess]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles of all models that the evidence reads."""
+        return tuple(dict.fromkeys(role for request in self.evidence.values() for role in request.roles))
+
+    @property
+    def models(self) -> str:
+        """The roles in one line, as titles show them."""
+        return " | ".join(self.roles)

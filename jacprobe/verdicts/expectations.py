@@ -1,0 +1,83 @@
+"""What a study, or an earlier run, expects of each claim."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jacprobe.errors import StudyError, unknown_names
+from jacprobe.verdicts.judge import Verdict
+from jacprobe.verdicts.ledger import read_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from jacprobe.verdicts.claim import Claim
+
+ANY = tuple(word for word in Verdict if word is not Verdict.ERROR)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Admissible verdicts of a claim and why; without a stated one every verdict is expected."""
+
+    verdicts: tuple[Verdict, ...] = ANY
+    reason: str = ""
+    criterion: str = ""
+
+    def admits(self, verdict: Verdict) -> bool:
+        """Whether `verdict` is an expected one."""
+        return verdict in self.verdicts
+
+
+def read_expectations(path: Path, rows: Mapping[str, Claim]) -> dict[str, Expectation]:
+    """Read expected.toml: a table per claim id with `expected` (a verdict or a list), `reason` and `criterion`.
+
+    Raises
+    ------
+    StudyError
+        Where an id is none of `rows` (a stale expectation), a verdict is no verdict or a reason is missing.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StudyError(f"not readable as TOML: {error}", "a TOML file of expectations", where=path) from error
+    check_ids(list(table), rows, path)
+    return {claim_id: _expectation(claim_id, entry, path) for claim_id, entry in table.items()}
+
+
+def study_expectations(folder: Path, rows: Mapping[str, Claim]) -> dict[str, Expectation]:
+    """Return what a study states in its expected.toml; a study without one expects nothing in particular."""
+    path = folder / "expected.toml"
+    return read_expectations(path, rows) if path.is_file() else {}
+
+
+def expectations_from_ledger(path: Path, rows: Mapping[str, Claim], study: str) -> dict[str, Expectation]:
+    """Return the verdicts of an earlier run as expectations; an ERROR there was no verdict and expects nothing."""
+    lines = read_ledger(path)
+    other = sorted({line["study"] for line in lines} - {study})
+    if other:
+        raise StudyError(f"a ledger of the study {', '.join(other)}", f"one of {study}", where=path)
+    check_ids([line["id"] for line in lines], rows, path)
+    judged = [line for line in lines if line["verdict"] != Verdict.ERROR]
+    return {line["id"]: Expectation((Verdict(line["verdict"]),), f"so it came out in {path.name}") for line in judged}
+
+
+def check_ids(ids: list[str], rows: Mapping[str, Claim], where: object) -> None:
+    """Refuse expectations of claims that no row states any more."""
+    stale = [claim_id for claim_id in ids if claim_id not in rows]
+    if stale:
+        error = unknown_names("claim id", stale, list(rows), where=where)
+        raise StudyError(f"stale expectation: {error.given}", error.wanted, "Remove or rename it.", where=where)
+
+
+def _expectation(claim_id: str, entry: object, path: Path) -> Expectation:
+    if not isinstance(entry, dict) or "expected" not in entry or not str(entry.get("reason", "")).strip():
+        raise StudyError(f"[{claim_id}] is incomplete", "`expected` and a `reason`", where=path)
+    words = entry["expected"] if isinstance(entry["expected"], list) else [entry["expected"]]
+    known = [str(word) for word in ANY]
+    if not words or any(word not in known for word in words):
+        raise StudyError(f"[{claim_id}] expects {entry['expected']!r}", f"of {', '.join(known)}", where=path)
+    return Expectation(tuple(Verdict(word) for word in words), entry["reason"], str(entry.get("criterion", "")))

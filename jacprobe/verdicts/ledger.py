@@ -1,0 +1,155 @@
+"""The ledger: one strict JSON line per claim, unrounded; the truth of which every report is a view."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jacprobe.errors import JacprobeError, StudyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jacprobe.estimate import Estimate, Null
+    from jacprobe.verdicts.claim import Claim
+    from jacprobe.verdicts.expectations import Expectation
+    from jacprobe.verdicts.judge import Judgement, Multiplicity
+
+SCHEMA = 1
+FIELDS = (
+    "id", "kind", "group", "family", "study", "models", "finding", "statistic", "criterion", "criterion_hash", "effect",
+    "ci", "p", "p_adjusted", "n", "mde", "published", "as_published", "verdict", "expected", "reason", "flags",
+    "diagnostics", "provenance", "seconds",
+)  # fmt: skip
+Entry = dict[str, Any]
+
+
+def entry(
+    claim: Claim,
+    judgement: Judgement,
+    expectation: Expectation,
+    *,
+    study: str,
+    provenance: Mapping[str, Any],
+    estimate: Estimate | None = None,
+    multiplicity: Multiplicity | None = None,
+    seconds: float = 0.0,
+) -> Entry:
+    """Return the ledger line of one claim as JSON-ready data, with the fields of `FIELDS` in that order."""
+    flags = dict.fromkeys((*claim.flags, *(estimate.flags if estimate else ()), *judgement.flags))
+    values: Entry = {
+        "id": claim.id,
+        "kind": claim.kind,
+        "group": claim.group,
+        "family": claim.family,
+        "study": study,
+        "models": list(claim.roles),
+        "finding": claim.finding,
+        "statistic": claim.statistic,
+        "criterion": str(claim.criterion),
+        "criterion_hash": claim.criterion_hash,
+        "effect": estimate.effect if estimate else None,
+        "ci": estimate.ci if estimate else None,
+        "p": estimate.p if estimate else None,
+        "p_adjusted": multiplicity.p if multiplicity else None,
+        "n": estimate.n if estimate else None,
+        "mde": estimate.mde if estimate else None,
+        "published": [{"value": f.value, "source": f.source, "id": f.id} for f in claim.published],
+        "as_published": estimate.as_published if estimate else {},
+        "verdict": judgement.verdict,
+        "expected": list(expectation.verdicts),
+        "reason": judgement.reason,
+        "flags": list(flags),
+        "diagnostics": _diagnostics(claim, estimate, expectation),
+        "provenance": {"schema": SCHEMA, **provenance},
+        "seconds": seconds,
+    }
+    return {name: strict(values[name]) for name in FIELDS}
+
+
+def is_expected(line: Mapping[str, Any]) -> bool:
+    """Whether the verdict of a ledger line is one that was expected of it."""
+    return line["verdict"] in line["expected"]
+
+
+def strict(value: Any) -> Any:
+    """Return `value` as JSON can hold it: NumPy scalars and arrays as Python's, no NaN or infinity (null instead)."""
+    if isinstance(value, Mapping):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [strict(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if hasattr(value, "tolist"):
+        return strict(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int):
+        return value
+    return str(value)
+
+
+def write_ledger(path: Path, lines: Iterable[Entry]) -> None:
+    """Write a ledger whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise JacprobeError(f"not writable: {error}", "a folder with room that can be written", where=path) from error
+
+
+def read_ledger(path: Path) -> list[Entry]:
+    """Read a ledger.
+
+    Raises
+    ------
+    StudyError
+        Where the file is missing or a line is not one of a ledger, with its number.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"not readable: {error}", "a ledger (verdicts.jsonl)", where=path) from error
+    lines: list[Entry] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            record = json.loads(line)
+            lines.append({name: record[name] for name in FIELDS})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise StudyError(
+                f"line {number} is not of a ledger: {error}", f"one JSON object with {', '.join(FIELDS[:4])}, ...", where=path
+            ) from error
+    return lines
+
+
+def _diagnostics(claim: Claim, estimate: Estimate | None, expectation: Expectation) -> dict[str, Any]:
+    shown: dict[str, Any] = {"unit": claim.unit, "expected_because": expectation.reason}
+    if estimate is None:
+        return shown
+    shown |= {
+        "alternative": estimate.alternative,
+        "ci90": estimate.ci90,
+        "dropped": list(estimate.dropped),
+        "nulls": [_null(null) for null in estimate.nulls],
+    }
+    return shown | dict(estimate.diagnostics)
+
+
+def _null(null: Null) -> dict[str, Any]:
+    """Return a null as the ledger keeps it: its moments, and its draws as a histogram that a figure can be made of."""
+    shown: dict[str, Any] = {
+        "name": null.name, "p": null.p, "mean": null.mean, "sd": null.sd, "draws": null.draws, "least_p": null.least_p,
+    }  # fmt: skip
+    if null.samples is not None and len(null.samples):
+        import numpy as np
+
+        counts, edges = np.histogram(null.samples, bins=40)
+        shown["histogram"] = {"counts": counts, "low": edges[0], "high": edges[-1]}
+    return shown
