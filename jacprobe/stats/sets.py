@@ -1,0 +1,245 @@
+"""Rules A and B: are a set's members more alike than knockdowns in general, and in one model more than in another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jacprobe.errors import InputError
+from jacprobe.estimate import Alternative, Estimate
+from jacprobe.stats import intervals, moments, nulls, published
+from jacprobe.stats.labels import Labelled, Members, common, locate, rows, square
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jacprobe.stats.labels import FloatArray, IntArray
+
+LEAST_MEMBERS = 5
+LEAST_MEMBERS_NULL = 10
+# Three members leave two when one is deleted, the fewest that have a similarity.
+_LEAST_COMPUTABLE = 3
+
+
+def set_coherence(
+    similarity: Any,
+    members: Any,
+    rng: np.random.Generator,
+    norms: Any = None,
+    *,
+    permutations: int = 9999,
+    alternative: Alternative = "greater",
+    groups: Mapping[str, str] | None = None,
+) -> Estimate:
+    """Return how much more alike the members of a set are than knockdowns (KDs) in general.
+
+    D = mean off-diagonal similarity of the k unique members minus that of all n KDs. Two nulls: random sets of k KDs,
+    and
+    sets of k KDs matched on quantiles of row-mean similarity and log norm (deciles where n allows); p is the larger
+    of the
+    two. The interval is the delete-one-member jackknife with Student's t(k - 1).
+
+    Parameters
+    ----------
+    similarity
+        Similarities of all KDs, control left out, shape (n, n); a DataArray whose axes carry the KDs' names, or an
+        array.
+    members
+        Names of the members (positions for a plain array), or an object with `members`. Unknown ones are dropped and
+        named.
+    rng
+        Draws the nulls.
+    norms
+        Raw norms of the KDs' vectors, shape (n,), matched by name; without them only the row means are matched.
+    permutations
+        Draws B of each null.
+    alternative
+        The side of p.
+    groups
+        Complex of each member; members of one complex are then deleted together and the complex is the unit.
+
+    Returns
+    -------
+    Estimate
+        In units of the similarity; `n` is k (with `groups`, the number of complexes); the closed-form null mean and sd,
+        the top pair's share of the members' similarity and the leave-one-out range stand in the diagnostics.
+
+    Raises
+    ------
+    InputError
+        If the matrix is not a similarity matrix, or the norms are not positive or of other KDs.
+    EvidenceMissingError
+        If fewer than three members are known.
+    """
+    S = square(similarity, "similarity")
+    covariates = [_row_means(S.values)]
+    if norms is not None:
+        covariates.append(np.log(_norms_of(norms, S)))
+    found = locate(members, S.names, _LEAST_COMPUTABLE)
+    estimate = _coherence(S, found, covariates, rng, permutations, alternative, groups)
+    as_run = rng.spawn(1)[0]
+    return replace(
+        estimate,
+        as_published={
+            "nb01_set_draw_without_plus_one": published.set_draw_without_plus_one(S.values, found.index, as_run),
+            "nb02_rank_sum_over_pairs": published.rank_sum_over_pairs(S.values, found.index, as_run),
+        },
+    )
+
+
+def set_coherence_difference(
+    a: Any,
+    b: Any,
+    members: Any,
+    rng: np.random.Generator,
+    norms: tuple[Any, Any] | None = None,
+    *,
+    permutations: int = 9999,
+    alternative: Alternative = "greater",
+    groups: Mapping[str, str] | None = None,
+) -> Estimate:
+    """Return how much more coherent a set is in model A than in model B: D_A - D_B over the KDs that both have.
+
+    D is linear in the similarities, so the interaction is the coherence of A - B: the same members on both sides, one
+    paired member jackknife, random sets and sets matched on the difference of row means (and of log norms).
+
+    Parameters
+    ----------
+    a, b
+        Similarities of the KDs in each model; matched by name.
+    members, rng, permutations, alternative, groups
+        As in `set_coherence`.
+    norms
+        Raw norms in A and in B.
+
+    Returns
+    -------
+    Estimate
+        The two coherences stand in the diagnostics.
+
+    Raises
+    ------
+    InputError, EvidenceMissingError
+        As in `set_coherence`.
+    """
+    A, B = square(a, "a"), square(b, "b")
+    names, lacking = common({"a": A, "b": B})
+    difference = Labelled(A.take(names) - B.take(names), names)
+    found = locate(members, names, _LEAST_COMPUTABLE)
+    covariates = [_row_means(difference.values)]
+    if norms is not None:
+        ratio = [np.log(_norms_of(side, Labelled(difference.values, names))) for side in norms]
+        covariates.append(ratio[0] - ratio[1])
+    estimate = _coherence(difference, found, covariates, rng, permutations, alternative, groups)
+    each = {}
+    for side, matrix in (("a", A), ("b", B)):
+        within = matrix.take(found.names)
+        each[f"coherence_{side}"] = moments.mean_off_diagonal(within) - moments.mean_off_diagonal(matrix.take(names))
+    flags = (f"{len(lacking)} KDs are in one matrix only",) if lacking else ()
+    return replace(estimate, flags=estimate.flags + flags, diagnostics={**estimate.diagnostics, **each})
+
+
+def _coherence(
+    S: Labelled,
+    found: Members,
+    covariates: list[FloatArray],
+    rng: np.random.Generator,
+    permutations: int,
+    alternative: Alternative,
+    groups: Mapping[str, str] | None,
+) -> Estimate:
+    nulls.check_draws(permutations)
+    n, k = len(S.names), len(found.index)
+    if k == n:
+        raise InputError(f"all {n} knockdowns as the set", "a proper subset", where="members")
+    within = S.values[np.ix_(found.index, found.index)]
+    background = moments.mean_off_diagonal(S.values)
+    effect = moments.mean_off_diagonal(within) - background
+    without = moments.leave_one_out(within) - background
+    se, units = _standard_error(effect, within, without, found, background, groups)
+
+    strata, bins = _strata(covariates)
+    random_sets = nulls.random_subsets(rng, n, k, permutations)
+    matched_sets = nulls.matched_subsets(rng, strata, found.index, permutations)
+    what = "row-mean similarity and log norm" if len(covariates) > 1 else "row-mean similarity"
+    primary = nulls.from_draws(
+        f"random sets of {k} KDs", effect, moments.mean_within(S.values, random_sets) - background, alternative
+    )
+    matched = nulls.from_draws(
+        f"random sets of {k} KDs matched on {what} ({bins} quantile bins)",
+        effect,
+        moments.mean_within(S.values, matched_sets) - background,
+        alternative,
+    )
+    exact_mean, exact_sd = moments.random_set_moments(S.values, k)
+    ci, ci90 = intervals.t_intervals(effect, se, units - 1)
+    spread = max(se, primary.sd, matched.sd)
+    upper = within[np.triu_indices(k, 1)]
+    return Estimate(
+        effect,
+        units,
+        ci,
+        ci90,
+        max(primary.p, matched.p),
+        alternative,
+        (primary, matched),
+        intervals.minimum_detectable(spread, units - 1, alternative),
+        LEAST_MEMBERS,
+        LEAST_MEMBERS_NULL,
+        dropped=found.unknown,
+        flags=found.flags,
+        diagnostics={
+            "members": list(found.names),
+            "duplicates": list(found.duplicates),
+            "background": background,
+            "closed_form_null_mean": exact_mean - background,
+            "closed_form_null_sd": exact_sd,
+            "z_score": (effect - primary.mean) / primary.sd if primary.sd > 0 else None,
+            "z_score_matched": (effect - matched.mean) / matched.sd if matched.sd > 0 else None,
+            "matching_bins": bins,
+            "jackknife_se": se,
+            "top_pair_share": float(np.abs(upper).max() / np.abs(upper).sum()),
+            "leave_one_out": [float(without.min()), float(without.max())],
+        },
+    )
+
+
+def _standard_error(
+    effect: float,
+    within: FloatArray,
+    without: FloatArray,
+    found: Members,
+    background: float,
+    groups: Mapping[str, str] | None,
+) -> tuple[float, int]:
+    if groups is None:
+        return intervals.jackknife_se(without), len(without)
+    label = np.array([groups.get(name, name) for name in found.names])
+    labels, sizes = np.unique(label, return_counts=True)
+    if len(labels) < _LEAST_COMPUTABLE or len(label) - sizes.max() < 2:
+        raise InputError(f"{len(labels)} complexes", "three, any two of them with two members", where="groups")
+    kept = [np.flatnonzero(label != one) for one in labels]
+    replicates = np.array([moments.mean_off_diagonal(within[np.ix_(rest, rest)]) - background for rest in kept])
+    return intervals.grouped_jackknife_se(effect, replicates, sizes), len(labels)
+
+
+def _strata(covariates: list[FloatArray]) -> tuple[IntArray, int]:
+    """Cut into at most deciles, with about twenty KDs a cell: with fewer, a set is matched to itself."""
+    n = len(covariates[0])
+    bins = int(np.clip(round((n / 20) ** (1 / len(covariates))), 2, 10))
+    return nulls.quantile_strata(covariates, bins), bins
+
+
+def _row_means(S: FloatArray) -> FloatArray:
+    return (S.sum(axis=1) - np.diag(S)) / (len(S) - 1)
+
+
+def _norms_of(norms: Any, S: Labelled) -> FloatArray:
+    given = rows(norms, "norms", ndim=1)
+    missing = [name for name in S.names if name not in set(given.names)]
+    if missing or (given.values <= 0).any():
+        what = f"no norm for {', '.join(missing[:5])}" if missing else "norms that are not positive"
+        raise InputError(what, "one positive raw norm per knockdown", where="norms")
+    return given.take(S.names)
