@@ -6,7 +6,7 @@ Expression is log1p-normalised throughout. Everything is a torch tensor on `mode
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +29,8 @@ class PerturbationModel(Protocol):
         The perturbation that stands for no knockdown ("non-targeting").
     batches
         Names of the batches, in the order of the batch embedding; one name for a model without batches.
-    cell_set_len
-        S the model was trained with; `any_set_len` says whether other S are admitted.
+    cell_set_len, any_set_len
+        S the model was trained with, and whether other S are admitted.
     split
         Per knockdown "trained", "held out" or "unknown", for the cell line the run is named after.
     weights_sha256
@@ -44,6 +44,7 @@ class PerturbationModel(Protocol):
     control: str
     batches: tuple[str, ...]
     cell_set_len: int
+    any_set_len: bool
     split: Mapping[str, str]
     weights_sha256: str
     provenance: Mapping[str, str]
@@ -78,6 +79,15 @@ class DifferentiableInPert(PerturbationModel, Protocol):
 
 
 @runtime_checkable
+class Rectified(DifferentiableInPert, Protocol):
+    """A model whose output is a ReLU, so that its kinks can be located and left out of slopes."""
+
+    def preactivation(self, encoded: Tensor, pert: Tensor, batch: Tensor) -> Tensor:
+        """Return the argument of the final ReLU: shapes as in `forward`."""
+        ...
+
+
+@runtime_checkable
 class HasLayers(DifferentiableInPert, Protocol):
     """A model with a stack of layers whose activations can be read."""
 
@@ -89,7 +99,15 @@ class HasLayers(DifferentiableInPert, Protocol):
 
 
 @runtime_checkable
-class HasModule(Protocol):
+class HasModule(PerturbationModel, Protocol):
     """A model that is a torch module inside, so that weights can be re-drawn and blocks recognised."""
 
     module: nn.Module
+
+    def with_module(self, module: nn.Module, note: str) -> Self:
+        """Return the same adapter around other weights, under their own hash; `note` goes into provenance."""
+        ...
+
+    def fresh_module(self, seed: int) -> nn.Module:
+        """Return an untrained module of the same architecture by its own init law; no global state is touched."""
+        ...

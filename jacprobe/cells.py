@@ -1,0 +1,299 @@
+"""Control cells: what a user hands over, checked, and put into the model's order of genes and batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from jacprobe.errors import InputError, unknown_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from jacprobe.models.protocol import PerturbationModel
+
+BatchRule = Literal["first", "own"]
+
+
+@dataclass(frozen=True, eq=False)
+class ControlCells:
+    """A set of control cells as one model reads it.
+
+    Attributes
+    ----------
+    values
+        Expression [S, G], log1p-normalised, columns in the model's order.
+    batch
+        Index of each cell's batch in the model's list [S].
+    names
+        Names of the cells.
+    rule
+        How the batches were chosen: "first" (index 0 for all, as published) or "own".
+    """
+
+    values: np.ndarray
+    batch: np.ndarray
+    names: tuple[str, ...]
+    rule: BatchRule
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash over shape, values and batches: what a prediction depends on."""
+        digest = hashlib.sha256(f"{self.values.shape}|{self.values.dtype}|".encode())
+        digest.update(np.ascontiguousarray(self.values).tobytes())
+        digest.update(self.batch.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def prepare_cells(model: PerturbationModel, given: Any, batch: BatchRule = "first") -> ControlCells:
+    """Return control cells checked against `model` and in its order.
+
+    Parameters
+    ----------
+    model
+        The model that will read them.
+    given
+        A DataArray (cell, gene), with the coordinate `batch` where batches matter; genes are matched by name, further
+        genes left out. Or an AnnData, of which the control cells are taken (see `cells_of_anndata`). Or a bare array
+        [S, G] whose columns are the model's genes in the model's order.
+    batch
+        "first" gives every cell the batch of index 0, as published; "own" the batch of its coordinate.
+
+    Raises
+    ------
+    InputError
+        If cells are too few, of the wrong width, not finite or negative; if batches are unknown or missing; if the
+        model does not admit sets of this size.
+    UnknownNameError
+        If genes of the model are missing, or a batch is none of the model's.
+    """
+    if batch not in ("first", "own"):
+        raise InputError(f"batch {batch!r}", "'first' (index 0, as published) or 'own'", where="batch")
+    if hasattr(given, "obsm"):
+        given = cells_of_anndata(given, model)
+    if hasattr(given, "dims"):
+        values, names = _by_name(model, given)
+        own = [str(name) for name in given["batch"].values] if "batch" in given.coords else None
+    else:
+        values, own = np.asarray(given), None
+        names = tuple(f"cell{i}" for i in range(len(values))) if values.ndim else ()
+    values = _checked(model, values)
+    index = np.zeros(len(values), dtype=np.int64) if batch == "first" else _own_batches(model, own)
+    return ControlCells(values, index, names, batch)
+
+
+def read_cells(path: str | Path, model: PerturbationModel, cell_line: str | None = None) -> xr.DataArray:
+    """Return the control cells of an h5ad file, of one line where `cell_line` is given: (cell, gene) with `batch`.
+
+    Raises
+    ------
+    InputError
+        As `cells_of_anndata`, or if the file cannot be read as h5ad.
+    """
+    import anndata
+
+    try:
+        data = anndata.read_h5ad(Path(path))
+    except (OSError, KeyError, ValueError, anndata.AnnDataReadError) as error:
+        raise InputError(
+            f"not readable as h5ad ({error})", "control cells as AnnData wrote them", "Copy the file again", path
+        ) from error
+    return cells_of_anndata(data, model, cell_line)
+
+
+def cells_of_anndata(data: Any, model: PerturbationModel, cell_line: str | None = None) -> xr.DataArray:
+    """Return the control cells of an AnnData as a DataArray (cell, gene), with `batch` where a column holds it.
+
+    Columns of `obs` are recognised by what they hold: the perturbations of the model, its batches, the cell line asked
+    for. A column holding the model's perturbations selects its controls; without any such column every cell is taken
+    for a control. Expression is `obsm["X_hvg"]`, by position in the model's order as arc-state reads it, or `X` with
+    genes by name where there is no `X_hvg`.
+
+    Raises
+    ------
+    InputError
+        If there is no non-targeting cell, no cell of that line, a wrong width, or columns that contradict each other.
+    """
+    import xarray as xr
+
+    columns = {str(name): np.asarray(data.obs[name]).astype(str) for name in data.obs.columns}
+    keep = _controls(columns, model)
+    if cell_line is not None:
+        keep &= _of_line(columns, cell_line)
+    values, genes = _expression(data, model)
+    coords: dict[str, Any] = {"cell": np.asarray(data.obs_names)[keep].astype(str), "gene": genes}
+    batches = _batch_column({name: values[keep] for name, values in columns.items()}, model)
+    if batches is not None:
+        coords["batch"] = ("cell", batches)
+    chosen = values[np.flatnonzero(keep)]
+    dense = np.asarray(chosen.todense()) if hasattr(chosen, "todense") else np.asarray(chosen)
+    return xr.DataArray(dense, dims=("cell", "gene"), coords=coords, attrs={"units": "log1p"})
+
+
+def draw_cells(cells: xr.DataArray, n_cells: int, rng: np.random.Generator, draw: int = 0) -> xr.DataArray:
+    """Return the `draw`-th of the disjoint random sets of `n_cells` cells.
+
+    The sets are consecutive stretches of one random order, so that with the same state of `rng` two draws share no
+    cell, and a draw does not depend on how many are taken.
+
+    Raises
+    ------
+    InputError
+        If there are not cells enough.
+    """
+    n, needed = cells.sizes["cell"], n_cells * (draw + 1)
+    if n_cells < 1 or draw < 0 or needed > n:
+        raise InputError(
+            f"{n} control cells for draw {draw} of {n_cells} each",
+            f"at least {needed}, since draws share no cell",
+            "Give more control cells, smaller sets or fewer draws",
+            "control_cells",
+        )
+    order = rng.permutation(n)
+    return cells.isel(cell=order[needed - n_cells : needed])
+
+
+def _by_name(model: PerturbationModel, cells: xr.DataArray) -> tuple[np.ndarray, tuple[str, ...]]:
+    if set(cells.dims) != {"cell", "gene"} or "gene" not in cells.coords:
+        raise InputError(
+            f"a DataArray of {', '.join(map(str, cells.dims))} with coordinates {', '.join(map(str, cells.coords))}",
+            "dimensions cell and gene, with gene names",
+            where="control_cells",
+        )
+    genes = [str(name) for name in cells["gene"].values]
+    _require_unique(genes)
+    position = {name: i for i, name in enumerate(genes)}
+    missing = [name for name in model.genes if name not in position]
+    if missing:
+        raise InputError(
+            f"{len(genes)} genes, without {len(missing)} that the model reads: {', '.join(missing[:5])}",
+            f"all {len(model.genes)} genes of the model, by name",
+            "Check that the names are of the same kind (symbols or Ensembl identifiers)",
+            "control_cells",
+        )
+    values = cells.transpose("cell", "gene").values[:, [position[name] for name in model.genes]]
+    names = cells["cell"].values if "cell" in cells.coords else [f"cell{i}" for i in range(len(values))]
+    return values, tuple(map(str, names))
+
+
+def _checked(model: PerturbationModel, values: np.ndarray) -> np.ndarray:
+    """Return the values as floats, once they are cells that the model can read."""
+    width = len(model.genes)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise InputError(
+            f"control cells of shape {values.shape}",
+            f"[cells, {width}], one column for each gene of the model in its order",
+            "Give a DataArray or AnnData with gene names where the order differs",
+            "control_cells",
+        )
+    if not len(values):
+        raise InputError("no control cells", "at least one", where="control_cells")
+    if not model.any_set_len and len(values) != model.cell_set_len:
+        raise InputError(
+            f"a set of {len(values)} cells", f"{model.cell_set_len}, the model's set size", where="control_cells"
+        )
+    values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
+    for fault, wrong in (("not finite", ~np.isfinite(values)), ("negative", values < 0)):
+        if wrong.any():
+            cell, column = np.argwhere(wrong)[0]
+            raise InputError(
+                f"{np.count_nonzero(wrong)} values that are {fault}, the first in cell {cell}, {model.genes[column]}",
+                "log1p-normalised expression: finite, not negative",
+                "Give log1p(normalised counts), neither centred nor scaled",
+                "control_cells",
+            )
+    return values
+
+
+def _own_batches(model: PerturbationModel, own: list[str] | None) -> np.ndarray:
+    if own is None:
+        raise InputError(
+            "control cells without batches",
+            "the coordinate `batch`",
+            "Give a DataArray with it, or batch='first'",
+            "control_cells",
+        )
+    position = {name: i for i, name in enumerate(model.batches)}
+    unknown = [name for name in dict.fromkeys(own) if name not in position]
+    if unknown:
+        raise unknown_names("batch", unknown, model.batches, where="control_cells")
+    return np.array([position[name] for name in own], dtype=np.int64)
+
+
+def _controls(columns: dict[str, np.ndarray], model: PerturbationModel) -> np.ndarray:
+    """Return which cells are controls by the column that holds the model's perturbations."""
+    known = np.asarray(model.perturbations)
+    holding = {name: values for name, values in columns.items() if np.isin(values, known).any()}
+    if not holding:
+        return np.ones(len(next(iter(columns.values()), np.empty(0))), dtype=bool)
+    with_control = {
+        name: values == model.control for name, values in holding.items() if (values == model.control).any()
+    }
+    if not with_control:
+        raise InputError(
+            f"no {model.control} cells: obs[{next(iter(holding))!r}] holds perturbed cells only",
+            f"control cells, marked {model.control!r}",
+            "Keep the control cells in the file, or drop the column if all cells are controls",
+            "control_cells",
+        )
+    first, *others = with_control.values()
+    if any((first != other).any() for other in others):
+        raise InputError(
+            f"columns {', '.join(with_control)} disagree on which cells are {model.control}",
+            "one column of perturbations",
+            "Drop the other columns",
+            "control_cells",
+        )
+    return first
+
+
+def _of_line(columns: dict[str, np.ndarray], cell_line: str) -> np.ndarray:
+    lines = {name: values == cell_line for name, values in columns.items() if (values == cell_line).any()}
+    if not lines:
+        there = sorted(set(columns["cell_line"].tolist())) if "cell_line" in columns else []
+        raise unknown_names("cell line", [cell_line], there, where="control_cells")
+    return lines.get("cell_line", next(iter(lines.values())))
+
+
+def _batch_column(columns: dict[str, np.ndarray], model: PerturbationModel) -> np.ndarray | None:
+    """Return the batches of cells: the one column whose every value is a batch of the model."""
+    known = np.asarray(model.batches)
+    holding = {name: values for name, values in columns.items() if np.isin(values, known).all()}
+    chosen = holding.get("batch", holding.get("gem_group"))
+    return chosen if chosen is not None or len(holding) != 1 else next(iter(holding.values()))
+
+
+def _expression(data: Any, model: PerturbationModel) -> tuple[Any, Sequence[str]]:
+    width = len(model.genes)
+    if "X_hvg" not in data.obsm:
+        genes = [str(name) for name in data.var_names]
+        _require_unique(genes)
+        return data.X, genes
+    values = data.obsm["X_hvg"]
+    if values.shape[1] != width:
+        raise InputError(
+            f"obsm['X_hvg'] with {values.shape[1]} columns",
+            f"{width}, the genes of the model: X_hvg is read by position",
+            "Give the X_hvg of the data that the model was trained on, or X with gene names",
+            "control_cells",
+        )
+    return (values.to_numpy() if hasattr(values, "to_numpy") else values), list(model.genes)
+
+
+def _require_unique(genes: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(genes).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"{len(twice)} duplicate genes: {', '.join(twice[:5])}",
+            "gene names that occur once, since genes are matched by name",
+            "Make them unique, for instance by their Ensembl identifiers",
+            "control_cells",
+        )

@@ -1,0 +1,264 @@
+"""Reading a State run folder as data, without arc-state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jacprobe.errors import RunFolderError
+from jacprobe.models.names import gene_names, onehot_names
+from jacprobe.models.pickles import read_pickle
+from jacprobe.models.split import Split, find_split, read_split, unknown_split
+
+_MAP_ENDINGS = (".torch", ".pt", ".pkl")
+_STATE_NAMES = ("state", "pertsets", "neuralot")  # how arc-state's configurations call the State Transition model
+
+
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """What a run folder holds, checked for consistency.
+
+    Attributes
+    ----------
+    name
+        The folder's own name.
+    checkpoint
+        The checkpoint that was read, relative to the folder where it lies inside.
+    hyperparameters
+        As stored with the checkpoint.
+    state_dict
+        Weights by name.
+    genes, perturbations, batches, cell_types
+        Names in the order of the model's columns and positions. No batches where the model has no batch encoder; no
+        cell types where the folder has no map of them (the model does not use them).
+    control
+        The perturbation that stands for no knockdown.
+    split
+        Training status of every knockdown.
+    """
+
+    name: str
+    checkpoint: str
+    hyperparameters: Mapping[str, Any]
+    state_dict: Mapping[str, torch.Tensor]
+    genes: tuple[str, ...]
+    perturbations: tuple[str, ...]
+    batches: tuple[str, ...]
+    cell_types: tuple[str, ...]
+    control: str
+    split: Split
+
+
+def read_run_folder(path: str | Path, checkpoint: str = "best") -> RunFolder:
+    """Read a run folder in the layouts of 2025 and later; no code from any file is run.
+
+    Parameters
+    ----------
+    path
+        The folder with ``checkpoints/``, ``var_dims.pkl`` and the one-hot maps.
+    checkpoint
+        "best", "last", "final", "step=N", or the path of a checkpoint.
+
+    Raises
+    ------
+    RunFolderError
+        If a file is missing, truncated, of an unknown model class or contradicts the weights.
+    UnsafePickleError
+        If a file asks for more than data.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise RunFolderError("no such folder", "a State run folder", "Check the path", folder)
+    config = read_config(folder)
+    require_state_model(config)
+    file = find_checkpoint(folder, checkpoint)
+    hyperparameters, state = read_checkpoint(file)
+    widths = encoder_widths(state, file.name)
+
+    genes = gene_names(
+        {"var_dims.pkl": _var_dims(folder).get("gene_names"), "the checkpoint": hyperparameters.get("gene_names")},
+        widths.genes,
+    )
+    pert_map = _required_map(folder, "pert_onehot_map", "perturbations")
+    perturbations = onehot_names(read_pickle(pert_map), widths.perturbations, "perturbations", pert_map.name)
+    control = str(hyperparameters.get("control_pert", "non-targeting"))
+    if control not in perturbations:
+        raise RunFolderError(
+            f"no control perturbation {control!r} among {len(perturbations)} perturbations",
+            "the control that the checkpoint names",
+            "Copy the pert_onehot_map.pt that was saved with this checkpoint",
+            pert_map.name,
+        )
+    batches: tuple[str, ...] = ()
+    if widths.batches:
+        batch_map = _required_map(folder, "batch_onehot_map", "batches")
+        batches = onehot_names(read_pickle(batch_map), widths.batches, "batches", batch_map.name)
+    knockdowns = [name for name in perturbations if name != control]
+    return RunFolder(
+        name=folder.resolve().name,
+        checkpoint=file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name,
+        hyperparameters=hyperparameters,
+        state_dict=state,
+        genes=genes,
+        perturbations=perturbations,
+        batches=batches,
+        cell_types=_cell_types(folder),
+        control=control,
+        split=_split(folder, config, knockdowns),
+    )
+
+
+def find_checkpoint(folder: Path, checkpoint: str) -> Path:
+    """Return the file of a checkpoint named "best", "last", "final", "step=N" or by its path."""
+    kept = folder / "checkpoints"
+    if checkpoint in ("best", "last", "final"):
+        candidates = [kept / f"{checkpoint}.ckpt"]
+    elif re.fullmatch(r"step=\d+", checkpoint):
+        candidates = [file for file in sorted(kept.glob("*.ckpt")) if re.search(rf"{checkpoint}(?!\d)", file.stem)]
+    else:
+        candidates = [Path(checkpoint), folder / checkpoint, kept / checkpoint]
+    found = [file for file in candidates if file.is_file()]
+    if not found:
+        there = sorted(file.stem for file in kept.glob("*.ckpt"))
+        raise RunFolderError(
+            f"no checkpoint {checkpoint!r}",
+            f"one of {', '.join(there)}" if there else "checkpoints/best.ckpt, last.ckpt, final.ckpt or step=N.ckpt",
+            "Name one that is there" if there else "Copy the checkpoints folder of the run",
+            kept,
+        )
+    if len(found) > 1 and checkpoint.startswith("step="):
+        raise RunFolderError(
+            f"{len(found)} checkpoints of {checkpoint}: {', '.join(file.name for file in found)}",
+            "one",
+            "Give the path of the one that is meant",
+            kept,
+        )
+    return found[0]
+
+
+def read_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return hyperparameters and state dict of a Lightning checkpoint."""
+    content = read_pickle(file)
+    if not isinstance(content, Mapping) or not {"state_dict", "hyper_parameters"} <= content.keys():
+        keys = ", ".join(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        raise RunFolderError(
+            f"holds {keys}",
+            "state_dict and hyper_parameters, as Lightning saves them",
+            "Give a checkpoint of `state tx train`",
+            file.name,
+        )
+    state, hyperparameters = content["state_dict"], content["hyper_parameters"]
+    if not isinstance(hyperparameters, Mapping):
+        raise RunFolderError("hyper_parameters is no mapping", "hyperparameters by name", where=file.name)
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise RunFolderError("state_dict holds other things than tensors", "tensors by name", where=file.name)
+    return dict(hyperparameters), dict(state)
+
+
+@dataclass(frozen=True)
+class EncoderWidths:
+    """How many genes, perturbations and batches (0 without a batch encoder) the weights are made for."""
+
+    genes: int
+    perturbations: int
+    batches: int
+
+
+def encoder_widths(state: Mapping[str, torch.Tensor], where: str) -> EncoderWidths:
+    """Return what the encoders' weights are made for."""
+
+    def width(key: str, axis: int) -> int:
+        if key not in state or state[key].ndim != 2:
+            prefixes = ", ".join(sorted({name.partition(".")[0] for name in state})) or "nothing"
+            raise RunFolderError(
+                f"no weight {key}; the checkpoint holds {prefixes}",
+                "a StateTransitionPerturbationModel",
+                "jacprobe covers State's ST model; other classes need an adapter of their own",
+                where,
+            )
+        return state[key].shape[axis]
+
+    first_basal = "basal_encoder.0.weight" if "basal_encoder.0.weight" in state else "basal_encoder.weight"
+    batches = width("batch_encoder.weight", 0) if "batch_encoder.weight" in state else 0
+    return EncoderWidths(width(first_basal, 1), width("pert_encoder.0.weight", 1), batches)
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """Return `config.yaml` of a run, or nothing where there is none."""
+    import yaml  # here, since a folder without config.yaml needs none
+
+    file = folder / "config.yaml"
+    if not file.exists():
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunFolderError(
+            f"no valid YAML ({error})", "the configuration of the run", "Copy it again, or take it out", file.name
+        ) from error
+    return content if isinstance(content, Mapping) else {}
+
+
+def require_state_model(config: Mapping[str, Any]) -> None:
+    """Refuse a run whose configuration names another model class."""
+    name = _nested(config, "model", "name")
+    if name is not None and str(name).lower() not in _STATE_NAMES:
+        raise RunFolderError(
+            f"model class {str(name)!r}",
+            "State's ST model (model.name: state)",
+            "jacprobe covers StateTransitionPerturbationModel; other classes need an adapter of their own",
+            "config.yaml",
+        )
+
+
+def find_map(folder: Path, stem: str) -> Path | None:
+    """Return the file of a one-hot map under any of the endings that versions of arc-state gave it."""
+    return next((file for ending in _MAP_ENDINGS if (file := folder / f"{stem}{ending}").is_file()), None)
+
+
+def _required_map(folder: Path, stem: str, kind: str) -> Path:
+    file = find_map(folder, stem)
+    if file is None:
+        raise RunFolderError(
+            f"no {stem}.* in the folder",
+            f"the names of the {kind} ({', '.join(stem + ending for ending in _MAP_ENDINGS)})",
+            "Copy the file from the run folder: the checkpoint does not hold these names",
+            folder,
+        )
+    return file
+
+
+def _var_dims(folder: Path) -> Mapping[str, Any]:
+    file = folder / "var_dims.pkl"
+    if not file.exists():
+        return {}
+    content = read_pickle(file)
+    if not isinstance(content, Mapping):
+        raise RunFolderError(f"holds a {type(content).__name__}", "a dictionary with gene_names", where=file.name)
+    return content
+
+
+def _cell_types(folder: Path) -> tuple[str, ...]:
+    file = find_map(folder, "cell_type_onehot_map")
+    if file is None:
+        return ()
+    content = read_pickle(file)
+    return onehot_names(content, len(content) if isinstance(content, Mapping) else 0, "cell types", file.name)
+
+
+def _split(folder: Path, config: Mapping[str, Any], knockdowns: list[str]) -> Split:
+    configured = _nested(config, "data", "kwargs", "toml_config_path")
+    file, reason = find_split(folder, Path(str(configured)).name if configured else "")
+    return read_split(file, knockdowns, folder.resolve().name) if file else unknown_split(knockdowns, reason)
+
+
+def _nested(config: Mapping[str, Any], *keys: str) -> Any:
+    value: Any = config
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,160 @@
+"""Predicted expression under knockdowns, and its difference from the control."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from jacprobe.cells import BatchRule, ControlCells, prepare_cells
+from jacprobe.errors import InputError, unknown_names
+from jacprobe.models.protocol import DifferentiableInPert, PerturbationModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import xarray as xr
+
+# Cells in a forward pass where nothing else is said: enough to keep the matrix products busy, little memory.
+_CELLS_AT_ONCE = 256
+
+
+def predict(
+    model: PerturbationModel,
+    control_cells: Any,
+    perturbations: Sequence[str] | None = None,
+    cells: Literal["mean", "each"] = "mean",
+    batch: BatchRule = "first",
+    batch_size: int | None = None,
+) -> xr.DataArray:
+    """Return the expression that the model predicts for the control cells under each perturbation.
+
+    Every pass through the model has the same shape, whatever was asked for, so that a number does not depend on which
+    other perturbations it was computed with, nor on their order.
+
+    Parameters
+    ----------
+    model
+        The model.
+    control_cells
+        A DataArray (cell, gene), an AnnData, or a bare array [S, G]; see `jacprobe.cells.prepare_cells`.
+    perturbations
+        Names; all of the model's where None.
+    cells
+        "mean" averages over the cells, "each" keeps them.
+    batch
+        "first" (index 0, as published) or "own".
+    batch_size
+        Perturbations in one pass; where None, as many as make up 256 cells.
+
+    Returns
+    -------
+    DataArray
+        (kd, gene) or (kd, cell, gene), log1p-normalised expression, in the dtype of the model.
+
+    Raises
+    ------
+    UnknownNameError
+        If a perturbation is none of the model's; all unknown ones are listed.
+    InputError
+        If the cells do not fit the model, or a perturbation is asked for twice.
+    """
+    if cells not in ("mean", "each"):
+        raise InputError(f"cells={cells!r}", "'mean' or 'each'", where="cells")
+    prepared = prepare_cells(model, control_cells, batch)
+    names = perturbation_names(model, perturbations)
+    index = [model.perturbations.index(name) for name in names]
+    passes = _predicted(model, prepared, np.array(index), batch_size)
+    kept = [y.mean(dim=1) if cells == "mean" else y for y in passes]
+    values = torch.cat(kept).cpu().numpy()
+    return _labelled(values, model, names, prepared, "predicted expression")
+
+
+def delta(
+    model: PerturbationModel,
+    control_cells: Any,
+    perturbations: Sequence[str] | None = None,
+    cells: Literal["mean", "each"] = "mean",
+    batch: BatchRule = "first",
+    batch_size: int | None = None,
+) -> xr.DataArray:
+    """Return the predicted response to each perturbation: its prediction minus that under the control perturbation.
+
+    dY(KD) = Y(KD) - Y(non-targeting), both from the same control cells. Parameters and errors as in `predict`.
+
+    Returns
+    -------
+    DataArray
+        (kd, gene) or (kd, cell, gene), difference of log1p-normalised expression.
+    """
+    perturbed = predict(model, control_cells, perturbations, cells, batch, batch_size)
+    control = predict(model, control_cells, [model.control], cells, batch, batch_size)
+    response = perturbed - control.squeeze("kd", drop=True)
+    direction = f"perturbed - {model.control}"
+    return response.rename("delta").assign_attrs(perturbed.attrs, quantity="response", direction=direction)
+
+
+def perturbation_names(model: PerturbationModel, asked: Sequence[str] | None) -> list[str]:
+    """Return the perturbations asked for, each once, or all of the model's; a single name is taken as such."""
+    names = [asked] if isinstance(asked, str) else list(model.perturbations if asked is None else asked)
+    known = set(model.perturbations)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise unknown_names("perturbation", unknown, model.perturbations, where="perturbations")
+    if not names or len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        given = f"{', '.join(twice[:5])} twice" if twice else "no perturbations"
+        raise InputError(given, "at least one name, each once", where="perturbations")
+    return names
+
+
+@torch.no_grad()
+def _predicted(
+    model: PerturbationModel, cells: ControlCells, index: np.ndarray, batch_size: int | None
+) -> Iterator[torch.Tensor]:
+    """Yield predictions [<=B, S, G] of consecutive perturbations, every pass padded to B sets."""
+    x = torch.as_tensor(cells.values, dtype=model.dtype, device=model.device)[None]
+    batch = torch.as_tensor(cells.batch, device=model.device)[None]
+    size = max(1, _CELLS_AT_ONCE // x.shape[1]) if batch_size is None else batch_size
+    if size < 1:
+        raise InputError(f"batch_size={batch_size}", "at least 1", where="batch_size")
+    wanted = torch.as_tensor(index, device=model.device)
+    padded = torch.cat([wanted, wanted[-1:].expand(-len(wanted) % size)])
+    forward = _forward(model, x)
+    for start in range(0, len(padded), size):
+        chunk = padded[start : start + size]
+        yield forward(chunk, batch.expand(size, -1))[: len(wanted) - start]
+
+
+def _forward(model: PerturbationModel, x: torch.Tensor) -> Any:
+    """Return a function (perturbations [B], batches [B, S]) -> [B, S, G]; cells are encoded once where that can be."""
+    if not isinstance(model, DifferentiableInPert):
+        return lambda chunk, batch: model.predict_step(x.expand(len(chunk), -1, -1), chunk, batch)
+    encoded = model.encode_cells(x)
+    # Of all perturbations at once, so that a vector does not depend on which were asked for.
+    vectors = model.pert_vectors(torch.arange(len(model.perturbations), device=model.device))
+    return lambda chunk, batch: model.forward(encoded.expand(len(chunk), -1, -1), vectors[chunk], batch)
+
+
+def _labelled(
+    values: np.ndarray, model: PerturbationModel, names: list[str], cells: ControlCells, quantity: str
+) -> xr.DataArray:
+    import xarray as xr
+
+    dims = ("kd", "gene") if values.ndim == 2 else ("kd", "cell", "gene")
+    coords = {"kd": names, "cell": list(cells.names), "gene": list(model.genes)}
+    return xr.DataArray(
+        values,
+        dims=dims,
+        coords={name: coords[name] for name in dims},
+        name="prediction",
+        attrs={
+            "quantity": quantity,
+            "units": "log1p-normalised expression",
+            "control": model.control,
+            "batch": cells.rule,
+            "weights_sha256": model.weights_sha256,
+            "cells_sha256": cells.sha256,
+        },
+    )
