@@ -285,7 +285,26 @@ def _expression(data: Any, model: PerturbationModel) -> tuple[Any, Sequence[str]
             "Give the X_hvg of the data that the model was trained on, or X with gene names",
             "control_cells",
         )
+    _require_named_columns(data, model)
     return (values.to_numpy() if hasattr(values, "to_numpy") else values), list(model.genes)
+
+
+def _require_named_columns(data: Any, model: PerturbationModel) -> None:
+    """Refuse an X_hvg whose columns the AnnData itself gives other names than the model, where it names them at all."""
+    names = np.asarray(data.var.get("gene_name", data.var_names)).astype(str)
+    if data.n_vars != len(model.genes) and "highly_variable" in data.var:
+        names = names[np.asarray(data.var["highly_variable"], dtype=bool)]
+    if len(names) != len(model.genes):
+        return  # X_hvg need not be a part of X: arc-state asks for no names, and there are none to compare
+    wrong = [(i, str(a), b) for i, (a, b) in enumerate(zip(names, model.genes, strict=True)) if a != b]
+    if wrong:
+        column, given, wanted = wrong[0]
+        raise InputError(
+            f"obsm['X_hvg'] has {len(wrong)} columns under other names, the first is column {column}: {given}",
+            f"{wanted}, since X_hvg is read by position",
+            "Give a DataArray (cell, gene) with names, whose genes are matched by name",
+            "control_cells",
+        )
 
 
 def _require_unique(genes: Sequence[str]) -> None:

@@ -100,6 +100,11 @@ class StateModel:
         onehot = nn.functional.one_hot(pert_index, len(self.perturbations))
         return self._st.pert_encoder(onehot.to(self.dtype))
 
+    def pert_linear(self) -> tuple[Tensor, Tensor]:
+        """Return weight [D, P] and bias [D] of the encoder's first layer, mostly its only one."""
+        first = self._st.pert_encoder[0]
+        return first.weight, first.bias
+
     def forward(self, encoded: Tensor, pert: Tensor, batch: Tensor) -> Tensor:
         """Return the prediction from encoded cells: [B, S, E], [B, D], [B, S] -> [B, S, G]."""
         return self._st.relu(self.preactivation(encoded, pert, batch))

@@ -88,6 +88,24 @@ class Rectified(DifferentiableInPert, Protocol):
 
 
 @runtime_checkable
+class LinearPertEncoder(DifferentiableInPert, Protocol):
+    """A model whose perturbations pass a linear layer first, so that its columns can be read."""
+
+    def pert_linear(self) -> tuple[Tensor, Tensor]:
+        """Return weight [D, P] and bias [D] of the first layer that a perturbation's one-hot vector passes."""
+        ...
+
+
+@runtime_checkable
+class Castable(PerturbationModel, Protocol):
+    """A model that can be had in another dtype or on another device, the same weights under the same hash."""
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | str | None = None) -> Self:
+        """Return the model there and so; float64 is float64 in every operation."""
+        ...
+
+
+@runtime_checkable
 class HasLayers(DifferentiableInPert, Protocol):
     """A model with a stack of layers whose activations can be read."""
 

@@ -86,7 +86,7 @@ def load_run(
     wanted_dtype, place = dtype_of(dtype), device_of(device)
     run = read_run_folder(path, checkpoint)
     _require_covered(run)
-    in_force, rule = _mask_of(run.hyperparameters, mask)
+    in_force, rule = mask_of(run.hyperparameters, mask)
     architecture = StateArchitecture(run.hyperparameters, in_force, run.checkpoint)
     module = _loaded_module(run, architecture)
     _require_mask(module, in_force)
@@ -105,7 +105,7 @@ def load_run(
     return StateModel(module, run, architecture, provenance).to(place, wanted_dtype)
 
 
-def _mask_of(hyperparameters: Mapping[str, Any], asked: str) -> tuple[Mask, str]:
+def mask_of(hyperparameters: Mapping[str, Any], asked: str) -> tuple[Mask, str]:
     """Return the mask to build and the rule that says so."""
     if asked == "bidirectional":
         return "bidirectional", "asked for"

@@ -1,0 +1,215 @@
+"""Is the instrument sound? Deviations between ways of computing the same number."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from jacprobe.cells import BatchRule, prepare_cells
+from jacprobe.errors import InputError
+from jacprobe.models.protocol import Castable
+from jacprobe.probes.response import perturbation_names, predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import xarray as xr
+
+    from jacprobe.models.protocol import LinearPertEncoder, PerturbationModel, Rectified
+
+# The error of central differences falls with h², that of their rounding grows with 1 / h; at 1e-4 both are about 1e-10.
+_STEP = 1e-4
+_KINK = 1e-5
+
+
+@torch.no_grad()
+def forward_parity(
+    model: PerturbationModel, control_cells: Any, perturbations: Sequence[str], batch: BatchRule = "first"
+) -> xr.DataArray:
+    """Return max |Y - Y_predict_step| / max |Y_predict_step| over cells and genes, for each perturbation: (kd,).
+
+    Y is what `predict` gives, Y_predict_step what the model's own entry point gives.
+    """
+    names = perturbation_names(model, perturbations)
+    ours = predict(model, control_cells, names, cells="each", batch=batch).values
+    theirs = _own_prediction(model, control_cells, names, batch)
+    return _labelled(np.abs(ours - theirs).max(axis=(1, 2)) / np.abs(theirs).max(), {"kd": names})
+
+
+@torch.no_grad()
+def permutation_error(
+    model: PerturbationModel,
+    control_cells: Any,
+    perturbations: Sequence[str],
+    rng: np.random.Generator,
+    permutations: int = 10,
+    batch: BatchRule = "first",
+) -> xr.DataArray:
+    """Return max |P Y(X) - Y(P X)| / max |Y| for random orders P of the control cells X: (kd, permutation).
+
+    Rounding alone for a model that treats its cells as a set; a fraction of 1 for one that reads their order.
+    """
+    names = perturbation_names(model, perturbations)
+    cells = prepare_cells(model, control_cells, batch)
+    orders = [np.arange(len(cells.values)), *(rng.permutation(len(cells.values)) for _ in range(permutations))]
+    errors = np.empty((len(names), permutations))
+    for k, name in enumerate(names):
+        first, *others = (_one_step(model, cells.values[order], cells.batch[order], name) for order in orders)
+        for i, (other, order) in enumerate(zip(others, orders[1:], strict=True)):
+            errors[k, i] = np.abs(first[order] - other).max() / np.abs(first).max()
+    return _labelled(errors, {"kd": names, "permutation": range(permutations)})
+
+
+def jacobian_slope_error(
+    model: Rectified,
+    control_cells: Any,
+    perturbations: Sequence[str],
+    rng: np.random.Generator,
+    directions: int = 10,
+    batch: BatchRule = "first",
+) -> xr.DataArray:
+    """Return the relative error of dY/dpert v against central differences, for random unit v: (kd, direction).
+
+    max |J v - (Y(p + h v) - Y(p - h v)) / 2h| / max |J v| over cells and genes, with h = 1e-4, J v by forward-mode
+    automatic differentiation, all of it in float64. Outputs (cell, gene) whose argument of the ReLU comes within 1e-5
+    of 0 at p, p + h v or p - h v, or changes its sign between them, have no slope there: they are left out, and the
+    attribute `left_out` counts them.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be had in float64.
+    """
+    exact = _in_float64(model)
+    names = perturbation_names(model, perturbations)
+    cells = prepare_cells(exact, control_cells, batch)
+    x, index = _tensors(exact, cells.values, cells.batch)
+    with torch.no_grad():
+        vectors = exact.pert_vectors(torch.arange(len(exact.perturbations), device=exact.device))
+        encoded, index = (t.expand(directions, *t.shape[1:]) for t in (exact.encode_cells(x), index))
+    errors, left_out = np.empty((len(names), directions)), 0
+    for k, name in enumerate(names):
+        drawn = rng.standard_normal((directions, vectors.shape[1]))
+        unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+        v = torch.as_tensor(unit, dtype=exact.dtype, device=exact.device)
+        p = vectors[exact.perturbations.index(name)].repeat(directions, 1)
+        # Sets in a pass are independent of each other, so that one pass serves all directions.
+        slope = _jvp(lambda q: exact.forward(encoded, q, index), p, v)
+        with torch.no_grad():
+            low, here, high = (exact.preactivation(encoded, p + h * v, index) for h in (-_STEP, 0.0, _STEP))
+        difference = (high.relu() - low.relu()) / (2 * _STEP)
+        z = torch.stack([low, here, high])
+        smooth = (z >= _KINK).all(dim=0) | (z <= -_KINK).all(dim=0)
+        error = ((slope - difference).abs() * smooth).amax(dim=(1, 2)) / slope.abs().amax(dim=(1, 2))
+        errors[k] = error.cpu().numpy()
+        left_out += int((~smooth).sum())
+    return _labelled(errors, {"kd": names, "direction": range(directions)}, left_out=left_out)
+
+
+def name_mismatches(model: PerturbationModel, control_cells: Any, shapes: Mapping[str, int]) -> xr.DataArray:
+    """Return how often names and counts of model, cells and study disagree: (check,), all 0 where all is well.
+
+    Parameters
+    ----------
+    model
+        The model.
+    control_cells
+        A DataArray (cell, gene) with `batch`.
+    shapes
+        Counts that the study states: "genes", "knockdowns" (the control left out), "latent", "batches".
+
+    Raises
+    ------
+    InputError
+        If the study states a count that is none of these.
+    """
+    knockdowns = [name for name in model.perturbations if name != model.control]
+    counts = {"genes": len(model.genes), "knockdowns": len(knockdowns), "batches": len(model.batches)}
+    if hasattr(model, "latent_dim"):
+        counts["latent"] = int(getattr(model, "latent_dim"))  # noqa: B009 a capability that not every model has
+    unknown = [name for name in shapes if name not in counts]
+    if unknown:
+        raise InputError(f"counts of {', '.join(unknown)}", f"counts of {', '.join(counts)}", where="shapes")
+    genes = [str(name) for name in control_cells["gene"].values]
+    batches = {str(name) for name in control_cells["batch"].values} if "batch" in control_cells.coords else set()
+    predicted = predict(model, control_cells, knockdowns[:1])
+    checks = {
+        "genes named twice": _repeats(model.genes),
+        "perturbations named twice": _repeats(model.perturbations),
+        "control named other than once": abs(model.perturbations.count(model.control) - 1),
+        "genes of the cells under other names or in another order": _differences(genes, model.genes),
+        "batches of the cells that the model does not know": len(batches - set(model.batches)),
+        "outputs without a gene or genes without an output": _differences(predicted["gene"].values, model.genes),
+        "knockdowns without training status": len(set(knockdowns) ^ set(model.split)),
+    }
+    checks |= {f"{name} against the study": abs(counts[name] - int(stated)) for name, stated in shapes.items()}
+    return _labelled(np.array(list(checks.values())), {"check": list(checks)})
+
+
+@torch.no_grad()
+def encoder_lookup_error(model: LinearPertEncoder) -> xr.DataArray:
+    """Return max |pert_encoder(onehot_k) - (W[:, k] + b)| / max |W| for each perturbation k: (kd,).
+
+    0 where the encoder is a single linear layer, that is, a table with one learned vector for each perturbation.
+    """
+    weight, bias = model.pert_linear()
+    vectors = model.pert_vectors(torch.arange(len(model.perturbations), device=model.device))
+    errors = (vectors - (weight.T + bias)).abs().amax(dim=1) / weight.abs().max()
+    return _labelled(errors.cpu().numpy(), {"kd": list(model.perturbations)})
+
+
+def _in_float64(model: Rectified) -> Any:
+    if model.dtype == torch.float64:
+        return model
+    if not isinstance(model, Castable):
+        raise InputError(
+            f"a {type(model).__name__} in {model.dtype}",
+            "a model in float64, or one with a method `to`",
+            "Central differences drown in float32 rounding: load the model with dtype='float64'",
+            "model",
+        )
+    return model.to(dtype=torch.float64)
+
+
+def _jvp(function: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
+    with warnings.catch_warnings():
+        # Torch loads its forward-mode rules on first use by torch.jit.script, and then warns of that.
+        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
+        return torch.func.jvp(function, (at,), (along,))[1]
+
+
+def _own_prediction(model: PerturbationModel, control_cells: Any, names: Sequence[str], batch: BatchRule) -> np.ndarray:
+    cells = prepare_cells(model, control_cells, batch)
+    return np.stack([_one_step(model, cells.values, cells.batch, name) for name in names])
+
+
+def _one_step(model: PerturbationModel, values: np.ndarray, batch: np.ndarray, name: str) -> np.ndarray:
+    """Return the model's own prediction for one set under one perturbation: [S, G]."""
+    x, index = _tensors(model, values, batch)
+    pert = torch.tensor([model.perturbations.index(name)], device=model.device)
+    return model.predict_step(x, pert, index)[0].cpu().numpy()
+
+
+def _tensors(model: PerturbationModel, values: np.ndarray, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.as_tensor(values, dtype=model.dtype, device=model.device)[None]
+    return x, torch.as_tensor(batch, device=model.device)[None]
+
+
+def _repeats(names: Sequence[str]) -> int:
+    return sum(count - 1 for count in Counter(names).values())
+
+
+def _differences(names: Sequence[str] | np.ndarray, wanted: Sequence[str]) -> int:
+    """Return at how many positions two lists differ, surplus ones counted."""
+    same = sum(str(a) == b for a, b in zip(names, wanted, strict=False))
+    return max(len(names), len(wanted)) - same
+
+
+def _labelled(values: np.ndarray, coords: dict[str, Any], **attrs: Any) -> xr.DataArray:
+    import xarray as xr
+
+    return xr.DataArray(values, dims=list(coords), coords={k: list(v) for k, v in coords.items()}, attrs=attrs)
