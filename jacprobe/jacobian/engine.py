@@ -1,0 +1,247 @@
+"""Choose how to take a model's Jacobians, check the choice against the model, and stay within memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+
+from jacprobe.errors import InputError, JacprobeError
+from jacprobe.jacobian.blocks import Unrecognised, recognise
+from jacprobe.jacobian.gemm import Gemm, Way, choose
+from jacprobe.jacobian.generic import jacobian_autograd, jacobian_generic, tangents
+from jacprobe.jacobian.local import local_jacobian
+from jacprobe.models.protocol import DifferentiableInPert
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jacprobe.jacobian.blocks import Blocks
+
+Name = Literal["auto", "local", "generic", "autograd"]
+Residual = Literal["model", "published"]
+
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}  # local against generic, relative Frobenius norm
+DIRECTIONS, CELLS = 4, 4  # that the check looks at; set sizes that a model refuses are left alone
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Engine:
+    """A way to take Jacobians of one model over one set of control cells.
+
+    Attributes
+    ----------
+    name
+        "local", "generic" or "autograd".
+    gemm
+        How products are taken.
+    why
+        Why this engine: what was verified, or why the local rules were not used.
+    at_once
+        How much is computed together: directions for "generic", cells for "local". It shrinks when memory runs out.
+    """
+
+    name: Literal["local", "generic", "autograd"]
+    gemm: Gemm
+    why: str
+    at_once: int
+    _compute: Callable[[Tensor, int], Tensor] = field(repr=False)
+
+    def __call__(self, pert: Tensor) -> Tensor:
+        """Return d(mean over cells of Y)/d(pert) at perturbation vectors [B, D]: [B, G, D].
+
+        Raises
+        ------
+        JacprobeError
+            Memory runs out even for the smallest piece.
+        """
+        while True:
+            try:
+                return self._compute(pert, self.at_once)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if self.at_once == 1:
+                    raise JacprobeError(
+                        given="out of memory for a single direction and cell",
+                        wanted="memory for one forward pass with one derivative",
+                        mend="Use fewer control cells, a smaller dtype or a larger machine.",
+                        where=f"{self.name} engine",
+                    ) from error
+                shrunk = max(1, self.at_once // 2)
+                _log.warning(
+                    "out of memory: the %s engine now takes %d at once, not %d", self.name, shrunk, self.at_once
+                )
+                self.at_once = shrunk
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What has to stand beside the Jacobians."""
+        return {"engine": self.name, "engine_why": self.why, "gemm": str(self.gemm)}
+
+
+def prepare(
+    model: DifferentiableInPert,
+    encoded: Tensor,
+    batch: Tensor,
+    engine: Name = "auto",
+    residual: Residual = "model",
+    gemm: Way | Literal["auto"] = "auto",
+) -> Engine:
+    """Return the engine for a model and one set of control cells.
+
+    "auto" and "local" check the local rules against forward mode over the model's own modules, on a few random
+    directions at the control perturbation. "auto" falls back on "generic" and says so in the log and in `why`.
+
+    Parameters
+    ----------
+    model
+        Differentiable in its perturbation vector.
+    encoded, batch
+        One set of encoded control cells [S, E] and their batch [S].
+    engine
+        "auto", "local", "generic" or "autograd".
+    residual
+        "model" differentiates the model's own forward. "published" is the function of the original study, which left
+        out the encoded cells before the head; the model must offer it as `forward_published`.
+    gemm
+        "auto", or a way of `jacprobe.jacobian.gemm` by name.
+
+    Raises
+    ------
+    InputError
+        Unknown engine or residual; the model is not differentiable in pert; "local" was asked for and does not hold.
+    """
+    if engine not in get_args(Name):
+        raise InputError(given=f"engine {engine!r}", wanted=f"one of {', '.join(get_args(Name))}", where="engine")
+    forward = _forward(model, residual)
+    how = choose(model.device, model.dtype, gemm)
+    D = model.latent_dim
+    on_cpu = model.device.type == "cpu"
+
+    def spread(pert: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return encoded.expand(len(pert), *encoded.shape), pert, batch.expand(len(pert), *batch.shape)
+
+    def generic(pert: Tensor, at_once: int) -> Tensor:
+        with how.switched():
+            return jacobian_generic(forward, *spread(pert), chunk=at_once)
+
+    def autograd(pert: Tensor, _: int) -> Tensor:
+        return jacobian_autograd(forward, *spread(pert))
+
+    if engine == "autograd":
+        return Engine("autograd", Gemm(), "asked for", 1, autograd)
+    control = model.pert_vectors(torch.tensor([model.perturbations.index(model.control)], device=model.device))
+    few = slice(CELLS if model.any_set_len else None)
+    sample = encoded[None, few], control, batch[None, few]
+    probed = _probe(forward, *sample)
+    if engine == "generic":
+        why = "asked for"
+    else:
+        blocks, why = _local_rules(model, residual, how, probed, *sample)
+        if blocks is not None:
+            return Engine(
+                "local",
+                how,
+                why,
+                1 if on_cpu else encoded.shape[0],
+                lambda pert, at_once: local_jacobian(blocks, how, *spread(pert), cells_at_once=at_once).jacobian,
+            )
+        if engine == "local":
+            raise InputError(
+                given=f"engine 'local', but {why}",
+                wanted="a model of blocks with local rules",
+                mend="Use engine='auto' or 'generic'.",
+                where="engine",
+            )
+        _log.warning("Jacobians by the generic engine: %s", why)
+    # 32 directions of 64 cells hold 250 MiB at the published shape.
+    return Engine("generic", how, why, min(D, max(1, 2048 // encoded.shape[0])) if on_cpu else D, generic)
+
+
+def _forward(model: DifferentiableInPert, residual: Residual) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    if not isinstance(model, DifferentiableInPert):
+        raise InputError(
+            given=f"{type(model).__name__}, which is not differentiable in pert",
+            wanted="a model with latent_dim, encode_cells, pert_vectors and forward",
+            where="model",
+        )
+    if residual == "model":
+        return model.forward
+    if residual != "published":
+        raise InputError(given=f"residual {residual!r}", wanted="'model' or 'published'", where="residual")
+    published: Callable[[Tensor, Tensor, Tensor], Tensor] | None = getattr(model, "forward_published", None)
+    if published is None:
+        raise InputError(
+            given=f"residual 'published' of a {type(model).__name__}",
+            wanted="a model with forward_published",
+            mend="Only State models have the published variant.",
+            where="residual",
+        )
+    return published
+
+
+def _probe(
+    forward: Callable[[Tensor, Tensor, Tensor], Tensor], encoded: Tensor, pert: Tensor, batch: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return random directions [N, D] and the model's derivatives along them [N, G], or say that it has none."""
+    rng = torch.Generator().manual_seed(0)  # only picks where the check looks
+    directions = torch.randn(DIRECTIONS, pert.shape[-1], generator=rng, dtype=torch.float64).to(pert)
+    try:
+        response, slopes = tangents(forward, encoded, pert, batch, directions)
+    except (NotImplementedError, RuntimeError) as error:
+        if _is_out_of_memory(error):
+            raise
+        raise InputError(
+            given=f"a model without forward derivative in pert ({type(error).__name__}: {error})",
+            wanted="operations that torch differentiates in forward mode",
+            mend="Use eager attention, or engine='autograd'.",
+            where="model",
+        ) from error
+    if not slopes.any():
+        step = directions[:1] * (pert.norm() / directions[:1].norm()).clamp_min(1)
+        with torch.no_grad():
+            moved = forward(encoded, pert + step, batch).mean(dim=1)
+        if not torch.equal(moved, response):
+            raise InputError(
+                given="a model that is not differentiable in pert: its prediction moves, its derivative is 0",
+                wanted="a forward that carries derivatives (no detach, rounding or argmax on the way)",
+                where="model",
+            )
+    return directions, slopes[:, 0]
+
+
+def _local_rules(
+    model: DifferentiableInPert,
+    residual: Residual,
+    gemm: Gemm,
+    probed: tuple[Tensor, Tensor],
+    encoded: Tensor,
+    pert: Tensor,
+    batch: Tensor,
+) -> tuple[Blocks | None, str]:
+    """Return the model's blocks if their rules reproduce its derivatives, and why or why not."""
+    try:
+        blocks = recognise(model, residual == "model")
+    except Unrecognised as refusal:
+        return None, f"no local rules: {refusal}"
+    directions, slopes = probed
+    found = local_jacobian(blocks, gemm, encoded, pert, batch)
+    keep = ~found.near_kink[0]
+    ours, theirs = (found.jacobian[0] @ directions.T)[keep], slopes.T[keep]
+    difference = float((ours - theirs).norm())
+    error = difference / float(theirs.norm()) if difference else 0.0
+    if not error <= TOLERANCE[model.dtype]:
+        return None, f"the local rules differ from the model by {error:.1e}, relative"
+    return blocks, f"local rules verified against generic on {len(directions)} random directions ({error:.0e})"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
