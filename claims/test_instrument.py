@@ -1,4 +1,4 @@
-"""Is the instrument sound? What every other claim presupposes: the model's own forward, mask, slopes, names, order."""
+"""Whether the instrument is sound: forward, mask, slopes, names and order, which all other claims presuppose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLAIMS = [
     Claim(
         id="instrument-forward-matches-predict-step",
         finding="The forward pass that is differentiated gives the prediction that the model itself gives.",
-        statistic="largest |Y - Y_predict_step| relative to max|Y_predict_step|, over 20 knockdowns, all genes and cells",
+        statistic="largest |Y - Y_predict_step| relative to max|Y_predict_step|, 20 knockdowns, all genes and cells",
         evidence={"deviation": EveryRole(ForwardParity(FEWSHOT), (*FAMILY, "seed-replicate"))},
         measure="jacprobe.stats.instrument.largest_deviation",
         criterion=Exactly(0, 1e-5),
@@ -54,7 +54,7 @@ CLAIMS = [
         id="instrument-jacobians-match-finite-differences",
         finding="The Jacobians are the slopes of the prediction along the perturbation.",
         statistic=(
-            "largest relative error of Jacobian-vector products dY/dpert by autodiff against float64 central differences, "
+            "largest relative error of Jacobian-vector products dY/dpert against float64 central differences, "
             "5 knockdowns x 10 directions; outputs within 1e-5 of the ReLU's kink left out and counted"
         ),
         evidence={"deviation": EveryRole(SlopeError(FEWSHOT), FAMILY)},
@@ -80,7 +80,7 @@ CLAIMS = [
     Claim(
         id="instrument-same-seed-same-numbers",
         finding="The same seed gives the same numbers bit for bit, whatever the order and the batches.",
-        statistic="evidence arrays and estimates that differ when they are made once more from nothing in reverse order",
+        statistic="evidence arrays and estimates that differ when made once more from nothing, in reverse order",
         evidence={
             "first": PertEmbedding(FEWSHOT),
             "again": Replay(PertEmbedding(FEWSHOT)),

@@ -1,4 +1,4 @@
-"""NB02: the space of perturbation vectors. Do knockdowns of one pathway lie close together?"""
+"""NB02, the space of perturbation vectors: do knockdowns of one pathway lie close together."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def inert(text: object, limit: int = 300) -> str:
-    """Return `text` so that it can be printed safely: no terminal escapes, no line breaks, at most `limit` characters."""
+    """Return `text` safe to print: no terminal escapes, no line breaks, at most `limit` characters."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 

@@ -6,7 +6,7 @@ The only place where requests meet models. Heavy libraries are imported when a r
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.requests import (
@@ -46,18 +46,18 @@ def resolve(request: Request, study: Study) -> Any:
 
 @resolve.register(PertEmbedding)
 def _embedding(request: PertEmbedding, study: Study) -> xr.DataArray:
+    model = study.model(request.role)
     from jacprobe.probes.embedding import pert_embedding
 
-    model = study.model(request.role)
     vectors = pert_embedding(model)
     return vectors.sel(kd=vectors["kd"] != model.control)
 
 
 @resolve.register(Delta)
 def _delta(request: Delta, study: Study) -> xr.DataArray:
+    model = study.model(request.role)
     from jacprobe.probes.response import delta
 
-    model = study.model(request.role)
     knockdowns = [name for name in model.perturbations if name != model.control]
     if study.reverse:
         knockdowns.reverse()
@@ -145,7 +145,9 @@ def _lookup(request: EncoderLookup, study: Study) -> xr.DataArray:
     return encoder_lookup_error(study.model(request.role))
 
 
-def _subject(role: str, kds: int, study: Study, mask: str = "model") -> tuple[Any, xr.DataArray, list[str]]:
+def _subject(
+    role: str, kds: int, study: Study, mask: Literal["model", "causal"] = "model"
+) -> tuple[Any, xr.DataArray, list[str]]:
     """Return model, control cells and `kds` knockdowns spread evenly over the model's list."""
     model = study.model(role, mask=mask)
     knockdowns = [name for name in model.perturbations if name != model.control]
@@ -159,7 +161,9 @@ def _row_norms(rows: xr.DataArray, request: Request) -> Any:
     norms = np.linalg.norm(rows.values, axis=1)
     if not (norms > 0).all():
         zero = [str(kd) for kd in rows["kd"].values[norms == 0]]
-        raise EvidenceMissingError(f"rows of zero or undefined norm: {', '.join(zero)}", "rows with a direction", where=request)
+        raise EvidenceMissingError(
+            f"rows of zero or undefined norm: {', '.join(zero)}", "rows with a direction", where=request
+        )
     return norms
 
 

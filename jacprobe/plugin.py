@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jacprobe.errors import EvidenceMissingError, JacprobeError
+from jacprobe.errors import EvidenceMissingError, JacprobeError, unknown_names
 from jacprobe.judging import Judging, checked
 from jacprobe.results import ALLURE, LEDGER, Results
 from jacprobe.suite import load_rows
@@ -42,6 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--study", default="demo", help="study to judge: a name or the path of its folder (demo)")
     group.addoption("--results", default="results", help="folder of ledger and report data (results)")
     group.addoption("--expect", metavar="LEDGER", help="expect the verdicts of this earlier ledger")
+    group.addoption(
+        "--claim", action="append", default=[], metavar="ID", help="judge this claim only (may be repeated)"
+    )
     group.addoption("--seed", type=int, default=0, help="root of every random stream (0)")
     group.addoption("--device", default="auto", help="where models run: auto, cpu, cuda, mps (auto)")
     group.addoption("--batch", default="first", choices=("first", "own"), help="batch given to control cells (first)")
@@ -89,12 +92,24 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
     rows: dict[str, Claim] = {}
     for folder in folders:
         rows |= load_rows(folder)
+    unknown = [claim_id for claim_id in option.claim if claim_id not in rows]
+    if unknown:
+        raise unknown_names("claim id", unknown, list(rows), where="--claim")
     study = open_study(option.study, seed=option.seed, device=option.device, batch=option.batch)
     if option.expect:
         expectations = expectations_from_ledger(config.invocation_params.dir / option.expect, rows, study.name)
     else:
         expectations = study_expectations(study.folder, rows)
     return Judging(study, rows, expectations)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the claims asked for by `--claim`."""
+    wanted = set(config.option.claim)
+    if wanted:
+        kept = [item for item in items if (claim := _claim(item)) is not None and claim.id in wanted]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -190,7 +205,7 @@ class _Keeper:
             return
         writer = terminalreporter
         writer.section("verdicts")
-        writer.write(closing_table(lines, colour=writer.hasmarkup, width=writer._tw.fullwidth))
+        writer.write(closing_table(lines, colour=writer.hasmarkup))
         unexpected = [line for line in lines if not is_expected(line)]
         for line in unexpected:
             writer.write_line(f"unexpected  {verdict_line(line)}", red=True)
@@ -206,8 +221,10 @@ class _Keeper:
 def _claim(item: pytest.Item) -> Claim | None:
     if not isinstance(item, pytest.Function) or item.get_closest_marker("claim") is None:
         return None
-    return item.callspec.params["claim"]
+    claim: Any = item.callspec.params["claim"]
+    return claim
 
 
 def _record(report: pytest.TestReport) -> dict[str, Any] | None:
-    return next((value for name, value in report.user_properties if name == _RECORD), None)
+    found: Any = next((value for name, value in report.user_properties if name == _RECORD), None)
+    return found

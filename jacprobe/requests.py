@@ -87,6 +87,7 @@ class EveryRole(Request):
 
     @property
     def roles(self) -> tuple[str, ...]:
+        """Roles of the whole family."""
         return self.family
 
 

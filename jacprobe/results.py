@@ -46,7 +46,10 @@ class Results:
             (self.folder / f"{LEDGER}.partial").write_text("", encoding="utf-8")
         except OSError as error:
             raise JacprobeError(
-                f"not writable: {error}", "a folder that can be made and written", "Choose another with --results.", self.folder
+                f"not writable: {error}",
+                "a folder that can be made and written",
+                "Choose another with --results.",
+                self.folder,
             ) from error
 
     def expect(self, claim_ids: Iterable[str]) -> None:
@@ -69,7 +72,9 @@ class Results:
             if claim_id not in self.lines:
                 reason = self.crashes.get(claim_id, "the run ended before this claim was judged")
                 self.lines[claim_id] = missing(claim_id, reason)
-        lines = sorted(self.lines.values(), key=lambda line: place.get(line["id"], len(place)))
+        ids = sorted(self.lines, key=lambda claim_id: place.get(claim_id, len(place)))
+        self.lines = {claim_id: self.lines[claim_id] for claim_id in ids}
+        lines = list(self.lines.values())
         write_ledger(self.folder / LEDGER, lines)
         return lines
 

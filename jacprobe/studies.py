@@ -7,7 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.errors import EvidenceMissingError, StudyError, unknown_names
 from jacprobe.suite import suite_root
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from jacprobe.models.protocol import PerturbationModel
+    from jacprobe.cells import BatchRule
+    from jacprobe.models.adapter import StateModel
     from jacprobe.requests import Request
     from jacprobe.verdicts.claim import Claim
 
@@ -69,7 +70,7 @@ class Study:
     shapes: Mapping[str, int]
     seed: int = 0
     device: str = "auto"
-    batch: str = "first"
+    batch: BatchRule = "first"
     reverse: bool = False
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -91,7 +92,7 @@ class Study:
             self._cache[request] = resolve(request, self)
         return self._cache[request]
 
-    def model(self, role: str, mask: str = "model") -> PerturbationModel:
+    def model(self, role: str, mask: Literal["model", "causal"] = "model") -> StateModel:
         """Return the loaded model of `role`; `mask` "causal" builds the same weights with a causal mask."""
         if role not in self.models:
             raise EvidenceMissingError(
@@ -118,6 +119,21 @@ class Study:
             line = read_cells(self.control_cells_file, self.model(role), cell_line=entry.cell_line)
             self._cache[key] = draw_cells(line, self.n_cells, rng, draw=draw)
         return self._cache[key]
+
+    def summaries(self) -> dict[str, dict[str, str]]:
+        """Return per role what identifies its model, read from the run folder without building the model."""
+        if not self.models:
+            return {}
+        from jacprobe.models.run_folder import read_run_folder
+        from jacprobe.models.state import mask_of
+        from jacprobe.models.weights import weights_sha256
+
+        found = {}
+        for role, entry in self.models.items():
+            run = read_run_folder(entry.run, entry.checkpoint)
+            mask, _ = mask_of(run.hyperparameters, "auto")
+            found[role] = {"mask": mask, "weights_sha256": weights_sha256(run.state_dict)}
+        return found
 
     def gene_set(self, name: str, variant: str = "published") -> tuple[str, ...]:
         """Return the members of a set among the knockdowns of the study's models, in their order."""
@@ -150,7 +166,7 @@ class Study:
         return replace(self, _cache={}, **changes)
 
 
-def open_study(name: str | Path, seed: int = 0, device: str = "auto", batch: str = "first") -> Study:
+def open_study(name: str | Path, seed: int = 0, device: str = "auto", batch: BatchRule = "first") -> Study:
     """Open a study by its name or by the path of its folder.
 
     Raises
@@ -172,7 +188,7 @@ def open_study(name: str | Path, seed: int = 0, device: str = "auto", batch: str
             models=models,
             control_cells_file=_inside(folder, table["data"]["control_cells"]),
             n_cells=table["data"]["n_cells"],
-            gene_sets=_gene_sets(folder, table),
+            gene_sets=_gene_sets(table),
             shapes=table.get("shapes", {}),
             seed=seed,
             device=device,
@@ -180,7 +196,9 @@ def open_study(name: str | Path, seed: int = 0, device: str = "auto", batch: str
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StudyError(
-            f"no usable entry {error}", "name, [models], [data] with control_cells and n_cells", where=folder / "study.toml"
+            f"no usable entry {error}",
+            "name, [models], [data] with control_cells and n_cells",
+            where=folder / "study.toml",
         ) from error
     if not study.control_cells_file.is_file():
         raise StudyError(f"{study.control_cells_file.name} is missing", "the study's control cells", where=folder)
@@ -212,14 +230,12 @@ def _inside(folder: Path, relative: str) -> Path:
     """Return a path of the study, which stays inside its folder."""
     path = (folder / relative).resolve()
     if not path.is_relative_to(folder):
-        raise StudyError(f"{relative} points outside the study", "a path inside its folder", where=folder / "study.toml")
+        raise StudyError(
+            f"{relative} points outside the study", "a path inside its folder", where=folder / "study.toml"
+        )
     return path
 
 
-def _gene_sets(folder: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the study's own sets over the shipped ones that it names."""
-    shipped = read_toml(suite_root() / "fixtures" / "gene_sets" / "published.toml")
-    chosen = table.get("gene_sets", {})
-    if isinstance(chosen, dict) and "use" in chosen:
-        chosen = {**{name: shipped[name] for name in chosen["use"]}, **{k: v for k, v in chosen.items() if k != "use"}}
-    return {**shipped, **chosen}
+def _gene_sets(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shipped sets, and over them the study's own."""
+    return {**read_toml(suite_root() / "fixtures" / "gene_sets" / "published.toml"), **table.get("gene_sets", {})}

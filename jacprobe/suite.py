@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def suite_root() -> Path:
-    """Return the folder that holds `claims/` and `fixtures/`: a clone around the working directory, else the wheel's."""
+    """Return the folder of `claims/` and `fixtures/`: a clone around the working directory, else the wheel's own."""
     here = Path.cwd()
     packaged = Path(__file__).parent / "_suite"
     clone = Path(__file__).parent.parent
@@ -29,7 +29,9 @@ def suite_root() -> Path:
         if (root / "claims").is_dir() and (root / "fixtures" / "studies").is_dir():
             return root
     raise StudyError(
-        f"no claims/ and fixtures/studies/ at or above {here}", "a clone of jacprobe or its wheel", "Reinstall jacprobe."
+        f"no claims/ and fixtures/studies/ at or above {here}",
+        "a clone of jacprobe or its wheel",
+        "Reinstall jacprobe.",
     )
 
 

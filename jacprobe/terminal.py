@@ -11,6 +11,7 @@ from jacprobe.verdicts.ledger import is_expected
 if TYPE_CHECKING:
     from jacprobe.studies import Study
 
+WIDEST = 240
 STYLES = {
     "SUPPORTED": "green",
     "REFUTED": "blue",
@@ -64,8 +65,8 @@ def probability(p: float | None) -> str:
     return f"{p:.4f}" if p >= 0.001 else f"{p:.1e}"
 
 
-def closing_table(lines: Sequence[Mapping[str, Any]], *, colour: bool, width: int) -> str:
-    """Return the table of all verdicts, plain unless `colour`."""
+def closing_table(lines: Sequence[Mapping[str, Any]], *, colour: bool) -> str:
+    """Return the table of all verdicts, one line each, plain unless `colour`."""
     import io
 
     from rich.console import Console
@@ -74,7 +75,7 @@ def closing_table(lines: Sequence[Mapping[str, Any]], *, colour: bool, width: in
 
     table = Table(box=None, pad_edge=False, header_style="bold" if colour else "")
     for name in ("claim", "effect [95 % CI]", "criterion", "adj. p", "n", "verdict"):
-        table.add_column(name, justify="right" if name in ("adj. p", "n") else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in ("adj. p", "n") else "left", no_wrap=True)
     for line in lines:
         mark = "" if is_expected(line) else "  <- unexpected"
         style = STYLES.get(line["verdict"], "") if colour else ""
@@ -86,8 +87,7 @@ def closing_table(lines: Sequence[Mapping[str, Any]], *, colour: bool, width: in
             Text(str(line["n"]) if line["n"] is not None else "-"),
             Text(line["verdict"] + mark, style=style),
         )
-    console = Console(
-        file=io.StringIO(), width=max(width, 100), force_terminal=colour, color_system="standard" if colour else None
-    )
-    console.print(table)
-    return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    page = io.StringIO()
+    system = "standard" if colour else None
+    Console(file=page, width=WIDEST, force_terminal=colour, color_system=system).print(table)
+    return "".join(f"{row.rstrip()}\n" for row in page.getvalue().splitlines())

@@ -75,7 +75,9 @@ def _figure(line: Mapping[str, Any]) -> str:
         return ""
     alternative = _text(f"{line['id']}: effect {quantity(line)} beside its null distributions")
     data = base64.b64encode(png).decode("ascii")
-    return f'<p><img style="max-width:100%;background:#ffffff" alt="{alternative}" src="data:image/png;base64,{data}"></p>'
+    return (
+        f'<p><img style="max-width:100%;background:#ffffff" alt="{alternative}" src="data:image/png;base64,{data}"></p>'
+    )
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -89,7 +89,9 @@ def differing_entries(first: Any, again: Any, rng: np.random.Generator, **more: 
     for name, (a, b) in pairs.items():
         if a.dims == ("kd", "gene"):
             compared += 1
-            estimates = [own_gene_contrast(part, np.random.Generator(np.random.PCG64(0)), permutations=99) for part in (a, b)]
+            estimates = [
+                own_gene_contrast(part, np.random.Generator(np.random.PCG64(0)), permutations=99) for part in (a, b)
+            ]
             if estimates[0] != estimates[1]:
                 differing.append(f"estimate from {name}")
     return exact(len(differing), rng=rng, n=compared, diagnostics={"differing": differing})

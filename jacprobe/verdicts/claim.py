@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -72,7 +72,7 @@ class Claim:
     statistic: str
     evidence: Mapping[str, Request]
     criterion: Criterion
-    measure: Callable[..., Any] | str | None = None
+    measure: Any = None
     unit: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     family: str | None = None
@@ -118,7 +118,7 @@ class Claim:
             return ""
         if isinstance(self.measure, Measure):
             return self.measure.name
-        return f"{self.measure.__module__}.{self.measure.__qualname__}"  # pyright: ignore[reportFunctionMemberAccess]
+        return f"{self.measure.__module__}.{self.measure.__qualname__}"
 
     @property
     def roles(self) -> tuple[str, ...]:

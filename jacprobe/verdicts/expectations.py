@@ -11,10 +11,9 @@ from jacprobe.verdicts.judge import Verdict
 from jacprobe.verdicts.ledger import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
     from pathlib import Path
 
-    from jacprobe.verdicts.claim import Claim
 
 ANY = tuple(word for word in Verdict if word is not Verdict.ERROR)
 
@@ -32,7 +31,7 @@ class Expectation:
         return verdict in self.verdicts
 
 
-def read_expectations(path: Path, rows: Mapping[str, Claim]) -> dict[str, Expectation]:
+def read_expectations(path: Path, rows: Collection[str]) -> dict[str, Expectation]:
     """Read expected.toml: a table per claim id with `expected` (a verdict or a list), `reason` and `criterion`.
 
     Raises
@@ -48,13 +47,13 @@ def read_expectations(path: Path, rows: Mapping[str, Claim]) -> dict[str, Expect
     return {claim_id: _expectation(claim_id, entry, path) for claim_id, entry in table.items()}
 
 
-def study_expectations(folder: Path, rows: Mapping[str, Claim]) -> dict[str, Expectation]:
+def study_expectations(folder: Path, rows: Collection[str]) -> dict[str, Expectation]:
     """Return what a study states in its expected.toml; a study without one expects nothing in particular."""
     path = folder / "expected.toml"
     return read_expectations(path, rows) if path.is_file() else {}
 
 
-def expectations_from_ledger(path: Path, rows: Mapping[str, Claim], study: str) -> dict[str, Expectation]:
+def expectations_from_ledger(path: Path, rows: Collection[str], study: str) -> dict[str, Expectation]:
     """Return the verdicts of an earlier run as expectations; an ERROR there was no verdict and expects nothing."""
     lines = read_ledger(path)
     other = sorted({line["study"] for line in lines} - {study})
@@ -65,7 +64,7 @@ def expectations_from_ledger(path: Path, rows: Mapping[str, Claim], study: str) 
     return {line["id"]: Expectation((Verdict(line["verdict"]),), f"so it came out in {path.name}") for line in judged}
 
 
-def check_ids(ids: list[str], rows: Mapping[str, Claim], where: object) -> None:
+def check_ids(ids: list[str], rows: Collection[str], where: object) -> None:
     """Refuse expectations of claims that no row states any more."""
     stale = [claim_id for claim_id in ids if claim_id not in rows]
     if stale:

@@ -88,7 +88,7 @@ def judge_parts(criterion: AllOf, parts: Mapping[str, Verdict]) -> Judgement:
 
 
 @singledispatch
-def _judge(criterion: Criterion, estimate: Estimate, multiplicity: Multiplicity | None) -> Judgement:
+def _judge(criterion: Criterion, estimate: Estimate, multiplicity: Multiplicity | None) -> Judgement:  # noqa: ARG001 - one signature for all criteria
     raise ClaimError(f"criterion {criterion!r}", "one that a single estimate can meet", where="judge")
 
 
@@ -151,7 +151,9 @@ def _within(criterion: Within, estimate: Estimate, multiplicity: Multiplicity | 
         return Judgement(Verdict.SUPPORTED, f"the interval lies {criterion}")
     if high < criterion.low or criterion.high < low:
         return Judgement(Verdict.REFUTED, f"the interval lies outside [{criterion.low:g}, {criterion.high:g}]")
-    return Judgement(Verdict.INCONCLUSIVE, f"the interval straddles a border of [{criterion.low:g}, {criterion.high:g}]")
+    return Judgement(
+        Verdict.INCONCLUSIVE, f"the interval straddles a border of [{criterion.low:g}, {criterion.high:g}]"
+    )
 
 
 @_judge.register(Equivalent)

@@ -124,7 +124,9 @@ def read_ledger(path: Path) -> list[Entry]:
             lines.append({name: record[name] for name in FIELDS})
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise StudyError(
-                f"line {number} is not of a ledger: {error}", f"one JSON object with {', '.join(FIELDS[:4])}, ...", where=path
+                f"line {number} is not of a ledger: {error}",
+                f"one JSON object with {', '.join(FIELDS[:4])}, ...",
+                where=path,
             ) from error
     return lines
 

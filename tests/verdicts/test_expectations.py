@@ -11,7 +11,7 @@ from jacprobe.verdicts.expectations import ANY, Expectation, expectations_from_l
 from jacprobe.verdicts.judge import Verdict
 from jacprobe.verdicts.ledger import FIELDS
 
-ROWS = {"nb02-a": None, "nb02-b": None}
+ROWS = ("nb02-a", "nb02-b")
 
 
 def test_one_verdict_or_several(tmp_path):
@@ -67,8 +67,12 @@ def test_an_earlier_ledger_becomes_the_expectation(tmp_path):
 
 def test_a_ledger_of_another_study_or_of_claims_that_are_gone_is_refused(tmp_path):
     with pytest.raises(StudyError, match="of the study other"):
-        expectations_from_ledger(ledger(tmp_path / "o", {"id": "nb02-a", "study": "other", "verdict": "REFUTED"}), ROWS, "toy")
+        expectations_from_ledger(
+            ledger(tmp_path / "o", {"id": "nb02-a", "study": "other", "verdict": "REFUTED"}), ROWS, "toy"
+        )
     with pytest.raises(StudyError, match="stale expectation"):
-        expectations_from_ledger(ledger(tmp_path / "g", {"id": "nb02-z", "study": "toy", "verdict": "REFUTED"}), ROWS, "toy")
+        expectations_from_ledger(
+            ledger(tmp_path / "g", {"id": "nb02-z", "study": "toy", "verdict": "REFUTED"}), ROWS, "toy"
+        )
     with pytest.raises(StudyError, match="not readable"):
         expectations_from_ledger(tmp_path / "none.jsonl", ROWS, "toy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from jacprobe.verdicts.criteria import (
 from jacprobe.verdicts.judge import Multiplicity, Verdict, judge, judge_parts
 
 
-def made(effect=0.3, se=0.05, p=0.001, n=20, **fields) -> Estimate:
+def made(effect: float = 0.3, se: float = 0.05, p: float | None = 0.001, n: int = 20, **fields: Any) -> Estimate:
     """An estimate with normal intervals around `effect`."""
     half, half90 = 1.96 * se, 1.645 * se
     return Estimate(effect, n, (effect - half, effect + half), (effect - half90, effect + half90), p, **fields)
@@ -43,10 +44,14 @@ def null(p: float, name: str = "random sets", mean: float = 0.0, sd: float = 0.1
         pytest.param(made(0.05, se=0.04, p=0.001), "INCONCLUSIVE", id="small p, interval holds 0"),
         pytest.param(made(-0.3, p=0.9), "REFUTED", id="wrong sign"),
         pytest.param(made(0.3, n=4, least_n=5), "INCONCLUSIVE", id="too few for any verdict"),
-        pytest.param(made(0.01, se=0.01, p=0.4, n=7, least_n=5, least_n_null=10), "INCONCLUSIVE", id="too few for none"),
+        pytest.param(
+            made(0.01, se=0.01, p=0.4, n=7, least_n=5, least_n_null=10), "INCONCLUSIVE", id="too few for none"
+        ),
         pytest.param(made(0.3, caution="one outlier"), "INCONCLUSIVE", id="an outlier carries it"),
         pytest.param(made(0.3, p=0.2, nulls=(null(0.2, least_p=0.1),)), "INCONCLUSIVE", id="test too coarse"),
-        pytest.param(made(0.0, se=0.01, p=0.9, nulls=(null(0.9, least_p=0.1),)), "INCONCLUSIVE", id="coarse, no refuting"),
+        pytest.param(
+            made(0.0, se=0.01, p=0.9, nulls=(null(0.9, least_p=0.1),)), "INCONCLUSIVE", id="coarse, no refuting"
+        ),
     ],
 )
 def test_positive_claims(estimate, verdict):
@@ -185,9 +190,7 @@ def test_an_estimate_that_does_not_fit_is_an_error(criterion, estimate, message)
 @given(st.floats(-1, 1), st.floats(1e-3, 0.5), st.floats(1e-4, 1), st.integers(0, 40))
 def test_above_and_below_mirror_each_other(effect, se, p, n):
     up = judge(Above(0, sesoi=0.1), made(effect, se=se, p=p, n=n, least_n=5, least_n_null=10))
-    down = judge(
-        Below(0, sesoi=0.1), made(-effect, se=se, p=p, n=n, least_n=5, least_n_null=10, alternative="less")
-    )
+    down = judge(Below(0, sesoi=0.1), made(-effect, se=se, p=p, n=n, least_n=5, least_n_null=10, alternative="less"))
     assert up.verdict == down.verdict
 
 
@@ -199,7 +202,9 @@ def test_no_estimate_supports_an_effect_and_its_absence(effect, se, p):
     assert not both or (present.flags == ("below SESOI",) and absent.flags == ("non-zero but negligible",))
 
 
-@pytest.mark.parametrize("bad", [{"effect": math.nan, "n": 3}, {"effect": 0.1, "n": 3, "p": 0.0}, {"effect": 0.1, "n": 3, "ci": (1.0, 0.0)}])
+@pytest.mark.parametrize(
+    "bad", [{"effect": math.nan, "n": 3}, {"effect": 0.1, "n": 3, "p": 0.0}, {"effect": 0.1, "n": 3, "ci": (1.0, 0.0)}]
+)
 def test_estimates_that_no_measure_may_return(bad):
     with pytest.raises(ClaimError, match="wanted"):
         Estimate(**bad)

@@ -30,7 +30,9 @@ ESTIMATE = Estimate(
 
 def line(**changes):
     judged = Judgement(Verdict.SUPPORTED, "because", ("below SESOI",))
-    made = entry(CLAIM, judged, Expectation((Verdict.SUPPORTED,), "planted"), study="toy", provenance={}, estimate=ESTIMATE)
+    made = entry(
+        CLAIM, judged, Expectation((Verdict.SUPPORTED,), "planted"), study="toy", provenance={}, estimate=ESTIMATE
+    )
     return made | changes
 
 
@@ -47,7 +49,13 @@ def test_a_line_has_every_field_unrounded_and_in_order(tmp_path):
 
 
 json_like = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(np.float32(0.1)) | st.just(np.int64(3)),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.just(np.float32(0.1))
+    | st.just(np.int64(3)),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
 )
 

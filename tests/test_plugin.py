@@ -1,0 +1,184 @@
+"""The plugin as people use it: pytest run on claims, its words, exit codes and ledger."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+ROWS = """
+CLAIMS = [
+    row("nb01-present", "present", family="nb01/toy"),
+    row("nb01-absent", "absent", family="nb01/toy"),
+    row("nb01-missing", "present", evidence={"x": Delta("zeroshot/hepg2")}),
+    row("nb02-both", None, AllOf(("nb01-present", "nb01-absent"))),
+]
+"""
+VERDICTS = {
+    "nb01-present": "SUPPORTED",
+    "nb01-absent": "REFUTED",
+    "nb01-missing": "NOT EVALUATED",
+    "nb02-both": "REFUTED",
+}
+
+
+def timeless(ledger: dict[str, dict]) -> list[dict]:
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in ledger.values()]
+
+
+def test_verdicts_are_words_in_terminal_ledger_and_allure(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.expect(nb01_present="SUPPORTED", nb01_absent="REFUTED")
+    run = toy_suite.run()
+    assert run.returncode == 0, run.stdout
+    assert {claim: line["verdict"] for claim, line in toy_suite.ledger().items()} == VERDICTS
+    for claim, verdict in VERDICTS.items():
+        assert f"[{claim}] {verdict}" in run.stdout
+    assert "study: toy" in run.stdout
+    assert "4 claims: 1 SUPPORTED, 2 REFUTED, 1 NOT EVALUATED; 0 unexpected" in run.stdout
+    results = [json.loads(path.read_text()) for path in (toy_suite.folder / "results" / "allure").glob("*-result.json")]
+    assert sorted(result["status"] for result in results) == ["failed", "failed", "passed", "skipped"]
+
+
+def test_an_unexpected_verdict_fails_with_a_line_that_reads_alone(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.expect(nb01_present="REFUTED")
+    run = toy_suite.run("-k", "present")
+    assert run.returncode == 1
+    line = next(line for line in run.stdout.splitlines() if line.startswith("unexpected"))
+    for part in (
+        "nb01-present: SUPPORTED",
+        "effect 0.5",
+        "claimed > 0, SESOI 0.1",
+        "n = 20",
+        "null: shuffled",
+        "Expected REFUTED, because planted",
+    ):
+        assert part in line
+
+
+def test_not_evaluated_fails_where_evaluation_is_required(toy_suite):
+    toy_suite.claims(ROWS)
+    run = toy_suite.run("--require-evaluated")
+    assert run.returncode == 1
+    assert "no model for the role zeroshot/hepg2" in toy_suite.ledger()["nb01-missing"]["reason"]
+
+
+@pytest.mark.parametrize("measure", ["broken", "nothing"])
+def test_an_exception_is_an_error_and_no_verdict(toy_suite, measure):
+    toy_suite.claims(f'CLAIMS = [row("nb01-a", "{measure}"), row("nb01-b", "present")]')
+    run = toy_suite.run()
+    assert run.returncode == 1
+    assert {claim: line["verdict"] for claim, line in toy_suite.ledger().items()} == {
+        "nb01-a": "ERROR",
+        "nb01-b": "SUPPORTED",
+    }
+    assert "1 error" in run.stdout
+
+
+def test_a_crashed_workers_claim_is_an_error_and_the_rest_go_on(toy_suite):
+    toy_suite.claims('CLAIMS = [row("nb01-a", "dying"), row("nb01-b", "present"), row("nb01-c", "absent")]')
+    run = toy_suite.run("-n", "2")
+    assert run.returncode == 1
+    ledger = toy_suite.ledger()
+    assert {claim: line["verdict"] for claim, line in ledger.items()} == {
+        "nb01-a": "ERROR",
+        "nb01-b": "SUPPORTED",
+        "nb01-c": "REFUTED",
+    }
+    assert "crashed" in ledger["nb01-a"]["reason"]
+    assert len(list((toy_suite.folder / "results" / "allure").glob("*-result.json"))) == 3
+
+
+def test_workers_selection_and_order_do_not_change_a_line(toy_suite):
+    ids = [f"nb01-c{i}" for i in range(6)]
+    rows = ", ".join(f'row("{name}", "borderline", family="nb01/toy")' for name in ids)
+    toy_suite.claims(f'CLAIMS = [{rows}, row("nb01-p", "present", family="nb01/toy")]')
+    runs = {"alone": (), "workers": ("-n", "2"), "selected": ("-k", "c3 or nb01-p")}
+    ledgers = {}
+    for name, arguments in runs.items():
+        toy_suite.run(*arguments, "--results", name)
+        ledgers[name] = toy_suite.ledger(name)
+    shuffled = [f"claims/test_toy.py::test_toy[{name}]" for name in [*ids, "nb01-p"]]
+    random.Random(1).shuffle(shuffled)
+    toy_suite.run("--results", "shuffled", *shuffled, "--deselect", "claims/none")
+    ledgers["shuffled"] = toy_suite.ledger("shuffled")
+    assert timeless(ledgers["workers"]) == timeless(ledgers["alone"])
+    assert timeless(ledgers["shuffled"]) == timeless(ledgers["alone"])
+    assert timeless(ledgers["selected"]) == [
+        line for line in timeless(ledgers["alone"]) if line["id"] in ("nb01-c3", "nb01-p")
+    ]
+    assert ledgers["alone"]["nb01-c3"]["p_adjusted"] > 0.05 > ledgers["alone"]["nb01-c3"]["p"]
+
+
+def test_an_earlier_complete_run_moves_to_the_history(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.run()
+    first = (toy_suite.folder / "results" / "verdicts.jsonl").read_text()
+    toy_suite.run("-k", "present")
+    (kept,) = (toy_suite.folder / "results" / "history").iterdir()
+    assert (kept / "verdicts.jsonl").read_text() == first
+    assert list(toy_suite.ledger()) == ["nb01-present"]
+
+
+def test_an_earlier_ledger_as_expectation_finds_what_flipped(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.run()
+    assert toy_suite.run("--expect", "results/verdicts.jsonl", "--results", "same").returncode == 0
+    toy_suite.claims(ROWS.replace('"nb01-absent", "absent"', '"nb01-absent", "present"'))
+    run = toy_suite.run("--expect", "results/verdicts.jsonl", "--results", "retrained")
+    assert run.returncode == 1
+    assert "nb01-absent: SUPPORTED" in run.stdout
+    assert "so it came out in verdicts.jsonl" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--study", "tay"), "unknown study tay (nearest: toy)"),
+        (("--expect", "none.jsonl"), "not readable"),
+        (("--results", "pytest.ini"), "not writable"),
+    ],
+)
+def test_bad_options_end_the_run_before_anything_is_touched(toy_suite, arguments, message):
+    toy_suite.claims(ROWS)
+    run = toy_suite.run(*arguments)
+    assert run.returncode == 4
+    assert message in run.stderr
+    assert not (toy_suite.folder / "results" / "verdicts.jsonl").exists()
+
+
+def test_stale_expectations_and_ids_used_twice_are_refused(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.expect(nb01_gone="SUPPORTED")
+    run = toy_suite.run()
+    assert (run.returncode, "stale expectation" in run.stderr) == (4, True)
+    toy_suite.claims('CLAIMS = [row("nb01-a", "present"), row("nb01-a", "absent")]')
+    run = toy_suite.run()
+    assert (run.returncode, "used twice" in run.stderr) == (4, True)
+
+
+def test_an_unknown_claim_id_is_refused_by_name(toy_suite):
+    toy_suite.claims(ROWS)
+    run = toy_suite.run("--claim", "nb01-presant")
+    assert run.returncode == 4
+    assert "unknown claim id nb01-presant (nearest: nb01-present" in run.stderr
+
+
+def test_names_with_escapes_and_markup_are_shown_inert(toy_suite):
+    toy_suite.claims('CLAIMS = [row("nb01-a", "present", unit="\\x1b[31mcells<script>alert(1)</script>")]')
+    toy_suite.expect(nb01_a="REFUTED")
+    run = toy_suite.run()
+    assert "\x1b" not in run.stdout
+    (result,) = (toy_suite.folder / "results" / "allure").glob("*-result.json")
+    described = json.loads(result.read_text())["descriptionHtml"]
+    assert "<script>" not in described
+    assert "&lt;script&gt;" in described
+
+
+def test_collecting_computes_and_writes_nothing(toy_suite):
+    toy_suite.claims(ROWS)
+    run = toy_suite.run("--collect-only", "-q")
+    assert run.returncode == 0
+    assert not (toy_suite.folder / "results").exists()
