@@ -58,6 +58,7 @@ def draw_truth(plan: Plan, rng: np.random.Generator) -> Truth:
     home = np.array([line == HOME_LINE for line in plan.lines])
     line_offset = 0.5 * rng.normal(0, 0.7, (len(plan.lines), genes))
     log_mean = rng.normal(0.6, 0.8, genes) + line_offset
+    log_mean[:, [index[kd] for kd in plan.knockdowns if kd in index]] += plan.own_expressed
     for i, line in enumerate(plan.lines):
         identity = [index[gene] for gene in plan.outputs["liver" if home[i] else line]]
         log_mean[:, identity] -= 0.9
@@ -92,16 +93,18 @@ def _programs(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     effect = np.zeros((len(plan.lines), len(plan.knockdowns), len(plan.genes)))
     for program in plan.programs:
         members = [position[kd] for kd in program.knockdowns]
-        shared = _direction(plan, program.outputs, rng)
+        at_home = _direction(plan, program.outputs, rng)
+        elsewhere = _direction(plan, program.outputs, rng) if program.line_specific else at_home
         for i, line in enumerate(plan.lines):
-            direction = _direction(plan, program.outputs, rng) if program.line_specific else shared
+            direction = at_home if line == HOME_LINE else elsewhere
             effect[i, members] += program.activity[line] * np.outer(weight[members], direction)
     return effect
 
 
 def _axes(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     """Draw the two axes that all knockdowns share, with positions that correlate between the lines."""
-    share = np.array([plan.axes_share.get(plan.family_of[kd], 1.0) for kd in plan.knockdowns])
+    shares = [plan.axes_share.get(plan.family_of[kd], {}) for kd in plan.knockdowns]
+    share = np.array([[by_line.get(line, 1.0) for by_line in shares] for line in plan.lines])
     effect = np.zeros((len(plan.lines), len(plan.knockdowns), len(plan.genes)))
     for (mean, sd), outputs in ((plan.stress, "isr"), (plan.growth, "cell_cycle")):
         direction = _direction(plan, outputs, rng)
@@ -113,12 +116,16 @@ def _axes(plan: Plan, rng: np.random.Generator) -> np.ndarray:
 def _own_parts(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     """Draw each knockdown's own part: 25 genes, alike between the lines except in line-specific families."""
     shape = (len(plan.knockdowns), len(plan.genes))
-    genes = np.argsort(rng.random(shape), axis=1) < OWN_GENES
-    alike = _correlated(plan, shape, plan.own_correlation, rng) * genes
-    elsewhere = rng.normal(0, 1, (len(plan.lines), *shape))
-    elsewhere *= np.argsort(rng.random(elsewhere.shape), axis=2) < OWN_GENES
+    alike = _correlated(plan, shape, plan.own_correlation, rng) * _few_genes(shape, rng)
+    at_home, elsewhere = (rng.normal(0, 1, shape) * _few_genes(shape, rng) for _ in range(2))
+    home = np.array([line == HOME_LINE for line in plan.lines])
     unlike = np.array([plan.family_of[kd] in plan.own_line_specific for kd in plan.knockdowns])
-    return plan.own_activity * np.where(unlike[:, None], elsewhere, alike)
+    return plan.own_activity * np.where(unlike[:, None], np.where(home[:, None, None], at_home, elsewhere), alike)
+
+
+def _few_genes(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Draw which genes each knockdown's own part moves [knockdown, gene]."""
+    return np.argsort(rng.random(shape), axis=1) < OWN_GENES
 
 
 def _correlated(plan: Plan, shape: tuple[int, ...], r: float, rng: np.random.Generator) -> np.ndarray:
@@ -176,21 +183,19 @@ def simulate(truth: Truth, rng: np.random.Generator) -> tuple[anndata.AnnData, a
     )
     study, controls = [], []
     for i, line in enumerate(plan.lines):
-        study.append(_labelled(truth, line, names[knockdown], *draw_cells(truth, i, knockdown, rng)))
+        study.append(_labelled(line, names[knockdown], *draw_cells(truth, i, knockdown, rng)))
         none = np.full(SHIPPED_CONTROLS, -1)
-        controls.append(_labelled(truth, line, names[none], *draw_cells(truth, i, none, rng)))
-    return _assembled(truth, study), _assembled(truth, controls)
+        controls.append(_labelled(line, names[none], *draw_cells(truth, i, none, rng)))
+    return _assembled(plan, study), _assembled(plan, controls)
 
 
-def _labelled(
-    truth: Truth, line: str, gene: np.ndarray, x: np.ndarray, batch: np.ndarray
-) -> tuple[np.ndarray, pd.DataFrame]:
+def _labelled(line: str, gene: np.ndarray, x: np.ndarray, batch: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
     import pandas as pd
 
     return x, pd.DataFrame({"cell_line": line, "gene": gene, "gem_group": np.array(BATCHES)[batch]})
 
 
-def _assembled(truth: Truth, parts: list[tuple[np.ndarray, pd.DataFrame]]) -> anndata.AnnData:
+def _assembled(plan: Plan, parts: list[tuple[np.ndarray, pd.DataFrame]]) -> anndata.AnnData:
     import anndata
     import pandas as pd
 
@@ -198,8 +203,9 @@ def _assembled(truth: Truth, parts: list[tuple[np.ndarray, pd.DataFrame]]) -> an
     obs = pd.concat([labels for _, labels in parts], ignore_index=True)
     order = np.lexsort((obs["gene"].to_numpy(str), obs["cell_line"].to_numpy(str)))
     obs = obs.iloc[order].astype("category")
-    obs.index = [f"cell{i:05d}" for i in range(len(obs))]
-    var = pd.DataFrame(index=pd.Index(truth.plan.genes, name="gene_name"))
-    data = anndata.AnnData(obs=obs, var=var, obsm={"X_hvg": x[order]})
+    obs.index = pd.Index(np.array([f"cell{i:05d}" for i in range(len(obs))]))
+    var = pd.DataFrame(index=pd.Index(plan.genes, name="gene_name"))
+    data = anndata.AnnData(obs=obs, var=var)
+    data.obsm["X_hvg"] = x[order]
     data.uns["log1p"] = {}
     return data

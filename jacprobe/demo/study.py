@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jacprobe.demo.train import CELL_SET_LEN, FAMILY, Recipe
+from jacprobe.demo.family import CELL_SET_LEN, FAMILY, Recipe
 from jacprobe.demo.truth import CONTROL
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ OBSERVED_FILE = "observed.h5ad"
 OBSERVED_GRID = 1 / 1024
 
 
-def write_controls(controls: anndata.AnnData, path: Path) -> None:
-    """Write the control cells, compressed."""
-    controls.write_h5ad(path, compression="gzip", compression_opts=9)
+def write_data(data: anndata.AnnData, path: Path, *, compress: bool) -> None:
+    """Write an h5ad file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    data.write_h5ad(partial, compression="gzip" if compress else None, compression_opts=9 if compress else None)
+    partial.replace(path)
 
 
 def observed_responses(study: anndata.AnnData) -> anndata.AnnData:
@@ -37,21 +39,21 @@ def observed_responses(study: anndata.AnnData) -> anndata.AnnData:
     import anndata
     import pandas as pd
 
-    x = np.asarray(study.obsm["X_hvg"], dtype=np.float64)
-    rows = study.obs.groupby(["cell_line", "gene"], observed=True).indices
-    means = {key: x[index].mean(axis=0) for key, index in rows.items()}
-    keys = [key for key in means if key[1] != CONTROL]
-    response = np.stack([means[line, kd] - means[line, CONTROL] for line, kd in keys])
-    obs = pd.DataFrame(
-        {
-            "cell_line": pd.Categorical([line for line, _ in keys]),
-            "gene": pd.Categorical([kd for _, kd in keys]),
-            "n_cells": [len(rows[key]) for key in keys],
-        },
-        index=[f"{line}:{kd}" for line, kd in keys],
-    )
-    grid = np.round(response / OBSERVED_GRID) * OBSERVED_GRID
-    return anndata.AnnData(X=grid.astype(np.float32), obs=obs, var=study.var.copy())
+    obs, x = pd.DataFrame(study.obs), np.asarray(study.obsm["X_hvg"], dtype=np.float64)
+    cell_line, gene = obs["cell_line"].to_numpy(str), obs["gene"].to_numpy(str)
+    labels: dict[str, list] = {"cell_line": [], "gene": [], "n_cells": []}
+    responses = []
+    for line in np.unique(cell_line):
+        baseline = x[(cell_line == line) & (gene == CONTROL)].mean(axis=0)
+        for knockdown in np.unique(gene[(cell_line == line) & (gene != CONTROL)]):
+            cells = x[(cell_line == line) & (gene == knockdown)]
+            for name, value in zip(labels, (line, knockdown, len(cells)), strict=True):
+                labels[name].append(value)
+            responses.append(cells.mean(axis=0) - baseline)
+    rows = pd.DataFrame(labels).astype({"cell_line": "category", "gene": "category"})
+    rows.index = pd.Index(np.char.add(np.char.add(labels["cell_line"], ":"), labels["gene"]))
+    grid = np.round(np.stack(responses) / OBSERVED_GRID) * OBSERVED_GRID
+    return anndata.AnnData(X=grid.astype(np.float32), obs=rows, var=pd.DataFrame(index=study.var_names))
 
 
 def study_toml(truth: Truth, seed: int, recipe: Recipe) -> str:

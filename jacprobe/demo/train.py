@@ -1,143 +1,134 @@
-"""Train the models of the demo family with arc-state's own command, several at a time, each resumable."""
+"""Train models with arc-state's own command, several at a time, each resumable."""
 
 from __future__ import annotations
 
-import importlib.util
+import csv
 import os
-import re
+import shutil
 import subprocess
-import sys
+import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jacprobe.demo.truth import CONTROL, Plan
-from jacprobe.errors import InputError, RunFolderError
+from jacprobe.demo.family import DemoModel, Recipe, command
+from jacprobe.demo.strip import CHECKPOINT
+from jacprobe.errors import RunFolderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    import numpy as np
-
-CELL_SET_LEN = 32
-LOG = "training.log"
-TOML = "split.toml"
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how wide the demo models are trained."""
+def run_family(
+    models: Sequence[DemoModel],
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    report: Callable[[DemoModel, int], None],
+    at_once: int = 2,
+) -> None:
+    """Train models with arc-state's command in subprocesses of one thread each, `at_once` at a time.
 
-    steps: int = 1000
-    batch_size: int = 16
-    learning_rate: float = 2e-3
-    hidden_dim: int = 64
-    layers: int = 4
-    intermediate: int = 160
+    A run folder appears as `folder`/`model.folder` whole or not at all: a model that is there is not trained again, one
+    that was cut short starts anew on the next call. When one fails, or the caller is interrupted, the others are ended.
 
-
-@dataclass(frozen=True)
-class DemoModel:
-    """One model of the family.
-
-    Attributes
+    Parameters
     ----------
-    role
-        Its role in the study, such as "fewshot/hepg2".
+    models
+        What to train.
+    recipe, seed
+        As for `command`.
     folder
-        Name of its run folder.
-    line
-        The cell line held out in part (fewshot) or whole (zeroshot).
-    zeroshot
-        Whether no knockdown of the line is trained on.
-    seed_offset
-        Added to the study's seed to give arc-state's `train_seed`.
+        Holds `model.folder`.toml per model; receives run folders and logs.
+    report
+        Called with a model and its steps done, at least once when it has finished.
+    at_once
+        Number of subprocesses.
+
+    Raises
+    ------
+    RunFolderError
+        Training ended without a checkpoint; the end of its log is quoted.
     """
-
-    role: str
-    folder: str
-    line: str
-    zeroshot: bool
-    seed_offset: int
-
-
-FAMILY = (
-    DemoModel("fewshot/hepg2", "fewshot-hepg2", "hepg2", zeroshot=False, seed_offset=0),
-    DemoModel("fewshot/jurkat", "fewshot-jurkat", "jurkat", zeroshot=False, seed_offset=1),
-    DemoModel("zeroshot/hepg2", "zeroshot-hepg2", "hepg2", zeroshot=True, seed_offset=2),
-    DemoModel("seed-replicate", "seed-replicate", "hepg2", zeroshot=False, seed_offset=3),
-    DemoModel("shared-seed/jurkat", "shared-seed-jurkat", "jurkat", zeroshot=False, seed_offset=0),
-)
-
-
-def held_out(plan: Plan, rng: np.random.Generator, test: int = 77, validation: int = 25) -> tuple[list[str], list[str]]:
-    """Draw the knockdowns that a fewshot model does not see in its own line: (test, validation), sorted.
-
-    Named knockdowns always train; the families of `plan.held_out` give at least that many members to the test half.
-    """
-    chosen: list[str] = []
-    for family, least in plan.held_out.items():
-        members = [kd for kd in plan.families[family] if kd not in plan.named]
-        chosen += [str(kd) for kd in rng.permutation(members)[:least]]
-    rest = [str(kd) for kd in rng.permutation([k for k in plan.knockdowns if k not in {*plan.named, *chosen}])]
-    test_half = chosen + rest[: test - len(chosen)]
-    return sorted(test_half), sorted(rest[test - len(chosen) :][:validation])
+    for left in folder.glob("attempt-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    waiting = list(models)
+    running: dict[DemoModel, Attempt] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                model = waiting.pop(0)
+                if (folder / model.folder).is_dir():
+                    report(model, recipe.steps)
+                else:
+                    running[model] = _start(model, recipe, seed, folder)
+            for model, attempt in list(running.items()):
+                if attempt.process.poll() is None:
+                    report(model, _steps_done(attempt.run))
+                else:
+                    del running[model]
+                    _finish(model, attempt, folder)
+                    report(model, recipe.steps)
+            if running:
+                time.sleep(0.5)
+    finally:
+        for attempt in running.values():
+            attempt.process.terminate()
+        for attempt in running.values():
+            attempt.process.wait()
+            shutil.rmtree(attempt.output, ignore_errors=True)
 
 
-def split_toml(model: DemoModel, h5ad: str, test: Sequence[str], validation: Sequence[str]) -> str:
-    """Return the split of one model in cell-load's TOML."""
-    head = f'[datasets]\nreplogle = "{h5ad}"\n\n[training]\nreplogle = "train"\n\n'
-    if model.zeroshot:
-        return head + f'[zeroshot]\n"replogle.{model.line}" = "test"\n\n[fewshot]\n'
-    quoted = {name: ", ".join(f'"{kd}"' for kd in kds) for name, kds in (("val", validation), ("test", test))}
-    return (
-        head + f'[zeroshot]\n\n[fewshot."replogle.{model.line}"]\nval = [{quoted["val"]}]\ntest = [{quoted["test"]}]\n'
-    )
+@dataclass(frozen=True)
+class Attempt:
+    """A training under way: its process, the folder it writes to, the run folder in there, its log."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    run: Path
+    log: Path
 
 
-def command(model: DemoModel, recipe: Recipe, seed: int, folder: Path) -> list[str]:
-    """Return the `state tx train` call that trains `model` into `folder`/`model.folder`."""
-    backbone = {
-        "num_hidden_layers": recipe.layers,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-        "head_dim": 16,
-        "intermediate_size": recipe.intermediate,
+def _start(model: DemoModel, recipe: Recipe, seed: int, folder: Path) -> Attempt:
+    environment = {
+        **os.environ,
+        "WANDB_MODE": "disabled",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        # The same seed gives the same weights on the CPU with one thread, not on a GPU.
+        "CUDA_VISIBLE_DEVICES": "",
     }
-    settings = {
-        "data.kwargs.toml_config_path": folder / f"{model.folder}.toml",
-        "data.kwargs.embed_key": "X_hvg",
-        "data.kwargs.output_space": "gene",
-        "data.kwargs.num_workers": 0,
-        "data.kwargs.pin_memory": False,
-        "data.kwargs.batch_col": "gem_group",
-        "data.kwargs.pert_col": "gene",
-        "data.kwargs.cell_type_key": "cell_line",
-        "data.kwargs.control_pert": CONTROL,
-        "data.kwargs.use_consecutive_loading": True,
-        "data.kwargs.barcode": False,
-        "training.max_steps": recipe.steps,
-        "training.val_freq": recipe.steps,
-        "training.ckpt_every_n_steps": recipe.steps,
-        "training.batch_size": recipe.batch_size,
-        "training.lr": recipe.learning_rate,
-        "training.train_seed": seed + model.seed_offset,
-        "model": "state",
-        "model.kwargs.cell_set_len": CELL_SET_LEN,
-        "model.kwargs.hidden_dim": recipe.hidden_dim,
-        "model.kwargs.n_encoder_layers": 1,
-        "model.kwargs.n_decoder_layers": 1,
-        "model.kwargs.batch_encoder": True,
-        "model.kwargs.predict_residual": True,
-        "+model.kwargs.gene_decoder_bool": False,
-        **{f"model.kwargs.transformer_backbone_kwargs.{key}": value for key, value in backbone.items()},
-        # Cells are not tokens; without this the checkpoint carries an embedding table of 32,000 dead rows.
-        "+model.kwargs.transformer_backbone_kwargs.vocab_size": 8,
-        "use_wandb": False,
-        "overwrite": True,
-        "output_dir": folder,
-        "name": model.folder,
-    }
-    return [sys.executable, "-m", "state", "tx", "train", *(f"{key}={value}" for key, value in settings.items())]
+    # A folder of its own per attempt: what an orphan of a killed build still writes cannot reach this one.
+    output = Path(tempfile.mkdtemp(prefix=f"attempt-{model.folder}-", dir=folder))
+    call = command(model, recipe, seed, folder / f"{model.folder}.toml", output)
+    log = folder / f"{model.folder}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(  # noqa: S603  the arguments are this module's own and no shell reads them
+            call, cwd=output, env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    return Attempt(process, output, output / model.folder, log)
+
+
+def _finish(model: DemoModel, attempt: Attempt, folder: Path) -> None:
+    if attempt.process.returncode != 0 or not (attempt.run / CHECKPOINT).is_file():
+        end = attempt.log.read_text(encoding="utf-8", errors="replace").strip()[-600:]
+        raise RunFolderError(
+            f"training {model.role} ended with code {attempt.process.returncode}: {end}",
+            "a checkpoint",
+            "Mend what the log says and run the same command again; finished models are kept",
+            where=attempt.log,
+        )
+    attempt.run.rename(folder / model.folder)
+    shutil.rmtree(attempt.output, ignore_errors=True)
+
+
+def _steps_done(run: Path) -> int:
+    """Return the last step in the logged metrics, which training flushes every 100 steps."""
+    found = sorted(run.glob("version_*/metrics.csv"))
+    if not found:
+        return 0
+    with found[-1].open(encoding="utf-8", newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+    return max(steps, default=0)

@@ -68,13 +68,14 @@ class Plan:
     axes_correlation, own_correlation
         Correlation of an axis position, and of a knockdown's own part, between the home line and another.
     axes_share
-        By family, the share of the axes that its members feel; 1 where absent.
+        By family and line, the share of the axes that its members feel; 1 where absent.
     own_activity
         Size of a knockdown's own part.
     own_line_specific
         Families whose members' own parts are unrelated between lines.
-    own_target
-        Change of the log mean of the targeted gene itself, in every line.
+    own_target, own_expressed
+        Change of the log mean of the targeted gene itself, in every line; by how much the log mean of targeted genes
+        lies above that of others.
     """
 
     lines: tuple[str, ...]
@@ -88,11 +89,12 @@ class Plan:
     stress: tuple[float, float]
     growth: tuple[float, float]
     axes_correlation: float
-    axes_share: Mapping[str, float]
+    axes_share: Mapping[str, Mapping[str, float]]
     own_activity: float
     own_correlation: float
     own_line_specific: tuple[str, ...]
     own_target: float
+    own_expressed: float
 
     @cached_property
     def knockdowns(self) -> tuple[str, ...]:
@@ -108,6 +110,12 @@ class Plan:
     def family_of(self) -> Mapping[str, str]:
         """The family of each knockdown."""
         return MappingProxyType({kd: name for name, members in self.families.items() for kd in members})
+
+
+def plan_bytes(folder: Path | None = None) -> bytes:
+    """Return the bytes of the plan, for its hash."""
+    folder = folder or Path(__file__).parent
+    return b"".join((folder / name).read_bytes() for name in ("plan.toml", "outputs.toml"))
 
 
 def read_plan(folder: Path | None = None) -> Plan:
@@ -136,11 +144,12 @@ def read_plan(folder: Path | None = None) -> Plan:
         stress=tuple(raw["axes"]["stress"]),
         growth=tuple(raw["axes"]["growth"]),
         axes_correlation=raw["axes"]["correlation"],
-        axes_share=raw["axes"]["share"],
+        axes_share={family: _by_line(share, lines) for family, share in raw["axes"]["share"].items()},
         own_activity=raw["own"]["activity"],
         own_correlation=raw["own"]["correlation"],
         own_line_specific=tuple(raw["own"]["line_specific"].split()),
         own_target=raw["own"]["target"],
+        own_expressed=raw["own"]["expressed"],
     )
     _check(plan, folder)
     return plan
@@ -149,14 +158,17 @@ def read_plan(folder: Path | None = None) -> Plan:
 def _program(name: str, entry: Mapping[str, object], families: Mapping[str, dict], lines: tuple[str, ...]) -> Program:
     family = families.get(str(entry.get("of")), {})
     merged = {**family, **entry}
-    activity = merged["activity"]
     return Program(
         name=name,
         knockdowns=tuple(merged["knockdowns"].split()),
         outputs=merged.get("outputs"),
-        activity={line: activity["hepg2" if line == HOME_LINE else "elsewhere"] for line in lines},
+        activity=_by_line(merged["activity"], lines),
         line_specific=merged.get("line_specific", False),
     )
+
+
+def _by_line(value: Mapping[str, float], lines: tuple[str, ...]) -> dict[str, float]:
+    return {line: value[HOME_LINE if line == HOME_LINE else "elsewhere"] for line in lines}
 
 
 def _check(plan: Plan, folder: Path) -> None:
