@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +34,8 @@ def doctor(run: Annotated[Path, typer.Argument(help="A State run folder.")], as_
     from jacprobe.models.doctor import doctor as examine
 
     report = examine(run)
-    typer.echo(json.dumps(report.as_dict(), indent=1) if as_json else report.text())
-    raise typer.Exit(0 if report.loads else 1)
+    typer.echo(json.dumps(asdict(report), indent=1) if as_json else report.text())
+    raise typer.Exit(1 if report.faults else 0)
 
 
 @app.command("claims")
