@@ -139,6 +139,11 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """How protocol 2 spells b""."""
+    return b""
+
+
 def _storage_from_bytes(raw: bytes) -> Any:
     return _torch_load(io.BytesIO(raw))
 
@@ -173,6 +178,7 @@ _PLAIN: Mapping[str, Callable[..., object]] = {
     "builtins.set": set,
     "builtins.frozenset": frozenset,
     "builtins.complex": complex,
+    "builtins.bytes": _no_bytes,
     "_codecs.encode": _latin1,
     "torch.storage._load_from_bytes": _storage_from_bytes,
     "torch._utils._rebuild_tensor_v2": _tensor,

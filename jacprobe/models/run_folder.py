@@ -188,6 +188,11 @@ def encoder_widths(state: Mapping[str, torch.Tensor], where: str) -> EncoderWidt
     return EncoderWidths(width(first_basal, 1), width("pert_encoder.0.weight", 1), batches)
 
 
+def predicting_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights that a prediction of X_hvg depends on: all but those of the decoder to counts."""
+    return {name: value for name, value in state.items() if not name.startswith("gene_decoder.")}
+
+
 def read_config(folder: Path) -> Mapping[str, Any]:
     """Return `config.yaml` of a run, or nothing where there is none."""
     import yaml  # here, since a folder without config.yaml needs none
@@ -251,9 +256,14 @@ def _cell_types(folder: Path) -> tuple[str, ...]:
     return onehot_names(content, len(content) if isinstance(content, Mapping) else 0, "cell types", file.name)
 
 
-def _split(folder: Path, config: Mapping[str, Any], knockdowns: list[str]) -> Split:
+def configured_split(folder: Path, config: Mapping[str, Any]) -> tuple[Path | None, str]:
+    """Return the split TOML that the configuration names, or the only one; or why there is none."""
     configured = _nested(config, "data", "kwargs", "toml_config_path")
-    file, reason = find_split(folder, Path(str(configured)).name if configured else "")
+    return find_split(folder, Path(str(configured)).name if configured else "")
+
+
+def _split(folder: Path, config: Mapping[str, Any], knockdowns: list[str]) -> Split:
+    file, reason = configured_split(folder, config)
     return read_split(file, knockdowns, folder.resolve().name) if file else unknown_split(knockdowns, reason)
 
 

@@ -17,7 +17,7 @@ import torch
 
 from jacprobe.errors import InputError, JacprobeError, RunFolderError
 from jacprobe.models.adapter import StateModel, device_of, dtype_of
-from jacprobe.models.run_folder import RunFolder, read_run_folder
+from jacprobe.models.run_folder import RunFolder, predicting_weights, read_run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ def load_run(
     """
     wanted_dtype, place = dtype_of(dtype), device_of(device)
     run = read_run_folder(path, checkpoint)
-    _require_covered(run)
+    require_covered(run.hyperparameters, run.checkpoint)
     in_force, rule = mask_of(run.hyperparameters, mask)
     architecture = StateArchitecture(run.hyperparameters, in_force, run.checkpoint)
     module = _loaded_module(run, architecture)
@@ -119,16 +119,15 @@ def mask_of(hyperparameters: Mapping[str, Any], asked: str) -> tuple[Mask, str]:
     return ("bidirectional", "flag true") if flag else ("causal", "flag false")
 
 
-def _require_covered(run: RunFolder) -> None:
+def require_covered(given: Mapping[str, Any], where: str) -> None:
     """Refuse hyperparameters that are missing or switch on what the adapter does not write out."""
-    given = run.hyperparameters
     missing = [name for name in ("hidden_dim", "cell_set_len", "transformer_backbone_kwargs") if name not in given]
     if missing:
         raise RunFolderError(
             f"hyperparameters lack {', '.join(missing)}",
             "those of a StateTransitionPerturbationModel",
             "Give a checkpoint of `state tx train` with model=state",
-            run.checkpoint,
+            where,
         )
     lora = given.get("lora") or {}
     options = {**given, "lora.enable": lora.get("enable", False)}
@@ -138,7 +137,7 @@ def _require_covered(run: RunFolder) -> None:
                 f"hyperparameter {name} = {options[name]!r}",
                 " or ".join(repr(value) for value in covered),
                 "jacprobe covers the ST model on X_hvg without additions; this one needs an adapter of its own",
-                run.checkpoint,
+                where,
             )
 
 
@@ -146,8 +145,7 @@ def _loaded_module(run: RunFolder, architecture: StateArchitecture) -> nn.Module
     """Return the module with the run's weights, which must fit it name for name and shape for shape."""
     module = architecture.empty()
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    # The decoder to counts is read by nothing that predicts X_hvg; everything else has to fit.
-    state = {name: value for name, value in run.state_dict.items() if not name.startswith("gene_decoder.")}
+    state = predicting_weights(run.state_dict)
     given = {name: tuple(value.shape) for name, value in state.items()}
     if wanted != given:
         faults = [f"lacks {name}" for name in wanted.keys() - given.keys()]
