@@ -1,0 +1,78 @@
+"""Imports go one way, and importing jacprobe stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = sorted((ROOT / "jacprobe").rglob("*.py"))
+ONLY_HERE = {
+    "pytest": {"jacprobe/plugin.py"},
+    "allure_commons": {"jacprobe/report/allure.py"},
+    "state": {"jacprobe/models/state.py"},
+}
+# The parts of the package from left to right: none imports what stands to its right.
+ORDER = ["models", "jacobian", "probes", "store", "stats", "verdicts", "report"]
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, wherever in the file, but for type checking alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("library", ONLY_HERE)
+def test_each_foreign_library_is_imported_in_one_place(library):
+    importers = {
+        str(path.relative_to(ROOT)) for path in PACKAGE if library in {name.split(".")[0] for name in imported(path)}
+    }
+    # The demo's training runs arc-state's own command in a process of its own.
+    assert importers - {"jacprobe/demo/train.py"} <= ONLY_HERE[library]
+
+
+def test_statistics_and_verdicts_never_see_torch_or_a_model():
+    for part in ("stats", "verdicts"):
+        for path in (ROOT / "jacprobe" / part).rglob("*.py"):
+            heads = {name.split(".")[0] for name in imported(path)}
+            assert not heads & {"torch", "state"}, path
+            assert not {name for name in imported(path) if name.startswith("jacprobe.models")}, path
+
+
+def test_nothing_on_the_left_imports_what_stands_to_its_right():
+    for position, part in enumerate(ORDER):
+        for path in (ROOT / "jacprobe" / part).rglob("*.py"):
+            for later in [*ORDER[position + 1 :], "plugin", "judging", "cli"]:
+                wrong = {name for name in imported(path) if name == f"jacprobe.{later}" or name.startswith(f"jacprobe.{later}.")}
+                assert not wrong, f"{path} imports {wrong}"
+
+
+@pytest.mark.parametrize("module", ["jacprobe", "jacprobe.plugin", "jacprobe.cli", "jacprobe.stats"])
+def test_importing_takes_no_heavy_library(module):
+    heavy = "{'torch', 'scipy', 'statsmodels', 'xarray', 'state', 'zarr', 'matplotlib', 'anndata'}"
+    program = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_no_file_is_over_400_lines():
+    long = {str(p.relative_to(ROOT)): n for p in ROOT.rglob("*.py") if ".venv" not in str(p) and (n := len(p.read_text().splitlines())) > 400}
+    assert long == {}
