@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jacprobe.stats import published
     from jacprobe.stats.deterministic import exact
+    from jacprobe.stats.matrices import matrix_correlation, matrix_correlation_difference, noise_ceiling
     from jacprobe.stats.multiplicity import bh, by, holm, intersection_union
     from jacprobe.stats.own_gene import own_gene_contrast
     from jacprobe.stats.sets import set_coherence, set_coherence_difference
@@ -20,6 +21,9 @@ _HOME = {
     "by": "multiplicity",
     "exact": "deterministic",
     "holm": "multiplicity",
+    "matrix_correlation": "matrices",
+    "matrix_correlation_difference": "matrices",
+    "noise_ceiling": "matrices",
     "intersection_union": "multiplicity",
     "own_gene_contrast": "own_gene",
     "set_coherence": "sets",
@@ -32,6 +36,9 @@ __all__ = [
     "exact",
     "holm",
     "intersection_union",
+    "matrix_correlation",
+    "matrix_correlation_difference",
+    "noise_ceiling",
     "own_gene_contrast",
     "published",
     "set_coherence",

@@ -9,7 +9,7 @@ import numpy as np
 
 from jacprobe.errors import InputError
 from jacprobe.estimate import Alternative, Estimate
-from jacprobe.stats import intervals, moments, nulls, published
+from jacprobe.stats import hubs, intervals, moments, nulls, published
 from jacprobe.stats.labels import Labelled, Members, common, locate, rows, square
 
 if TYPE_CHECKING:
@@ -35,11 +35,10 @@ def set_coherence(
 ) -> Estimate:
     """Return how much more alike the members of a set are than knockdowns (KDs) in general.
 
-    D = mean off-diagonal similarity of the k unique members minus that of all n KDs. Two nulls: random sets of k KDs,
-    and
-    sets of k KDs matched on quantiles of row-mean similarity and log norm (deciles where n allows); p is the larger
-    of the
-    two. The interval is the delete-one-member jackknife with Student's t(k - 1).
+    D = mean off-diagonal similarity of the k unique members minus that of all n KDs. Two nulls: random sets of k KDs;
+    and sets matched on quantiles of row-mean similarity and log norm (deciles where n allows), where the regression on
+    z_i + z_j and z_i z_j takes out what the cells leave unmatched. p is the larger of the two. The interval is the
+    delete-one-member jackknife with Student's t(k - 1).
 
     Parameters
     ----------
@@ -74,7 +73,7 @@ def set_coherence(
         If fewer than three members are known.
     """
     S = square(similarity, "similarity")
-    covariates = [_row_means(S.values)]
+    covariates = [hubs.row_means(S.values)]
     if norms is not None:
         covariates.append(np.log(_norms_of(norms, S)))
     found = locate(members, S.names, _LEAST_COMPUTABLE)
@@ -117,7 +116,7 @@ def set_coherence_difference(
     Returns
     -------
     Estimate
-        The two coherences stand in the diagnostics.
+        The coherence in A and in B are its parts "a" and "b".
 
     Raises
     ------
@@ -128,17 +127,21 @@ def set_coherence_difference(
     names, lacking = common({"a": A, "b": B})
     difference = Labelled(A.take(names) - B.take(names), names)
     found = locate(members, names, _LEAST_COMPUTABLE)
-    covariates = [_row_means(difference.values)]
+    covariates = [hubs.row_means(difference.values)]
     if norms is not None:
         ratio = [np.log(_norms_of(side, Labelled(difference.values, names))) for side in norms]
         covariates.append(ratio[0] - ratio[1])
     estimate = _coherence(difference, found, covariates, rng, permutations, alternative, groups)
-    each = {}
-    for side, matrix in (("a", A), ("b", B)):
-        within = matrix.take(found.names)
-        each[f"coherence_{side}"] = moments.mean_off_diagonal(within) - moments.mean_off_diagonal(matrix.take(names))
+    side_norms = norms or (None, None)
+    parts = {}
+    for side, matrix, norm in (("a", A, side_norms[0]), ("b", B, side_norms[1])):
+        alone = Labelled(matrix.take(names), names)
+        magnitude = [hubs.row_means(alone.values)]
+        if norm is not None:
+            magnitude.append(np.log(_norms_of(norm, alone)))
+        parts[side] = _coherence(alone, found, magnitude, rng, permutations, alternative, groups)
     flags = (f"{len(lacking)} KDs are in one matrix only",) if lacking else ()
-    return replace(estimate, flags=estimate.flags + flags, diagnostics={**estimate.diagnostics, **each})
+    return replace(estimate, flags=estimate.flags + flags, parts=parts)
 
 
 def _coherence(
@@ -167,10 +170,14 @@ def _coherence(
     primary = nulls.from_draws(
         f"random sets of {k} KDs", effect, moments.mean_within(S.values, random_sets) - background, alternative
     )
+    # What the cells leave unmatched is taken out by regression (Abadie & Imbens 2011): each matched set keeps its own
+    # residual, and is given what magnitude explains of the members' similarity.
+    left = hubs.design(covariates, (), n).residual(hubs.without_diagonal(S.values))
+    explained = effect - moments.mean_off_diagonal(left[np.ix_(found.index, found.index)])
     matched = nulls.from_draws(
-        f"random sets of {k} KDs matched on {what} ({bins} quantile bins)",
+        f"random sets of {k} KDs matched on {what} ({bins} quantile bins, rest by regression)",
         effect,
-        moments.mean_within(S.values, matched_sets) - background,
+        moments.mean_within(left, matched_sets) + explained,
         alternative,
     )
     exact_mean, exact_sd = moments.random_set_moments(S.values, k)
@@ -230,10 +237,6 @@ def _strata(covariates: list[FloatArray]) -> tuple[IntArray, int]:
     n = len(covariates[0])
     bins = int(np.clip(round((n / 20) ** (1 / len(covariates))), 2, 10))
     return nulls.quantile_strata(covariates, bins), bins
-
-
-def _row_means(S: FloatArray) -> FloatArray:
-    return (S.sum(axis=1) - np.diag(S)) / (len(S) - 1)
 
 
 def _norms_of(norms: Any, S: Labelled) -> FloatArray:

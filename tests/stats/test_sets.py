@@ -199,7 +199,7 @@ def test_difference_is_matched_by_name(rng):
         for M in (A.values, B.values)
     ]
     assert estimate.effect == pytest.approx(expected[0] - expected[1], abs=1e-12)
-    assert estimate.diagnostics["coherence_a"] == pytest.approx(expected[0], abs=1e-12)
+    assert [estimate.parts[side].effect for side in "ab"] == pytest.approx(expected, abs=1e-12)
     assert estimate.p is not None
     assert estimate.p <= 0.001
     assert estimate.flags == (f"{50 - len(order)} KDs are in one matrix only",)
