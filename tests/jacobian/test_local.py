@@ -90,7 +90,7 @@ def test_how_many_cells_share_a_product_is_a_matter_of_rounding(tiny, cells):
 
 def test_a_gene_shut_in_every_cell_has_a_row_of_exact_zeros(tiny, cells):
     model = tiny()
-    model.module.project_out[0].bias.data[3] = -1e3
+    model.module.head.bias[3] = -1e3
     found = local_jacobian(recognise(model), Gemm(), *sets(model, cells))
     assert not found.jacobian[:, 3].any()
     assert found.jacobian[:, 4].any()
@@ -100,7 +100,7 @@ def test_genes_near_a_kink_are_named(tiny, cells):
     model = tiny()
     given = sets(model, cells, n=1)
     z = preactivation(model, *given)
-    model.module.project_out[0].bias.data[7] -= z[0, 2, 7].detach() - KINK / 2
+    model.module.head.bias[7] -= z[0, 2, 7].detach() - KINK / 2
     near = local_jacobian(recognise(model), Gemm(), *given).near_kink
     assert near[0, 7]
     assert int(near.sum()) == 1
