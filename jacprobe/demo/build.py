@@ -75,11 +75,12 @@ def build(out: Path, seed: int = 42, recipe: Recipe | None = None, report: Repor
     recipe, report = recipe or Recipe(), report or (lambda _task, _done, _total: None)
     build_id = Build(seed, recipe, hashlib.sha256(plan_bytes()).hexdigest())
     if _finished(out, build_id):
+        shutil.rmtree(out / WORK, ignore_errors=True)
         return out
     _require_arc_state()
     _require_usable(out, build_id)
     _require_room(out)
-    work = out / WORK
+    work = out.resolve() / WORK
     work.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work / "lock", timeout=0):
@@ -96,7 +97,7 @@ def _build(out: Path, work: Path, build_id: Build, report: Report) -> None:
     truth = _simulated(plan, seed, work, report)
     for model in FAMILY:
         test, validation = held_out(plan, np.random.default_rng([seed, 2, plan.lines.index(model.line)]))
-        text = split_toml(model, str(work / "study.h5ad"), test, validation)
+        text = split_toml(model, (work / "study.h5ad").resolve().as_posix(), test, validation)
         (work / f"{model.folder}.toml").write_text(text, encoding="utf-8")
     run_family(FAMILY, recipe, seed, work, lambda model, steps: report(model.role, steps, recipe.steps))
     for model in FAMILY:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def build(out: Path, seed: int = 42) -> None:
-    """Build the demo study into `out`, with a progress bar per model on stderr; errors as `jacprobe.demo.build.build`."""
+    """Build the demo study into `out`, with progress bars on stderr; errors as `jacprobe.demo.build.build`."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

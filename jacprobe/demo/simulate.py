@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELLS_PER_KNOCKDOWN = 32
+# The home line is measured twice as deep: what is peculiar to it has to be learned from it alone.
+HOME_CELLS_PER_KNOCKDOWN = 64
 TRAINING_CONTROLS = 256
 SHIPPED_CONTROLS = 640
 BATCHES = ("1", "2", "3", "4")
 PROGRAM_GENES = 60
 PROGRAM_FAMILY_GENES = 30
 OWN_GENES = 25
-MODULES = 8
+MODULES = 4
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,20 @@ def draw_truth(plan: Plan, rng: np.random.Generator) -> Truth:
     )
 
 
+def _movable(plan: Plan, outputs: str | None = None) -> np.ndarray:
+    """Return the indices of the genes, of one family where given, that no knockdown targets."""
+    genes = plan.outputs[outputs] if outputs else plan.genes
+    return np.array([plan.genes.index(gene) for gene in genes if gene not in plan.family_of], dtype=int)
+
+
 def _direction(plan: Plan, outputs: str | None, rng: np.random.Generator) -> np.ndarray:
     """Draw a program: 60 genes, up to 30 of them from the linked family and of one sign, loadings |N(.9, .3)|."""
-    genes = plan.genes
-    linked = np.array([i for i, gene in enumerate(genes) if outputs and gene in plan.outputs[outputs]], dtype=int)
-    linked = rng.permutation(linked)[:PROGRAM_FAMILY_GENES]
-    others = rng.permutation(np.setdiff1d(np.arange(len(genes)), linked))[: PROGRAM_GENES - len(linked)]
-    direction = np.zeros(len(genes))
-    direction[linked] = rng.choice([-1, 1])
+    linked = rng.permutation(_movable(plan, outputs))[:PROGRAM_FAMILY_GENES] if outputs else np.array([], dtype=int)
+    others = rng.permutation(np.setdiff1d(_movable(plan), linked))[: PROGRAM_GENES - len(linked)]
+    direction = np.zeros(len(plan.genes))
+    direction[linked] = 1 if outputs in plan.raised else rng.choice([-1, 1])
     direction[others] = rng.choice([-1, 1], len(others))
-    return direction * np.abs(rng.normal(0.9, 0.3, len(genes)))
+    return direction * np.abs(rng.normal(0.9, 0.3, len(plan.genes)))
 
 
 def _programs(plan: Plan, rng: np.random.Generator) -> np.ndarray:
@@ -106,9 +112,9 @@ def _axes(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     shares = [plan.axes_share.get(plan.family_of[kd], {}) for kd in plan.knockdowns]
     share = np.array([[by_line.get(line, 1.0) for by_line in shares] for line in plan.lines])
     effect = np.zeros((len(plan.lines), len(plan.knockdowns), len(plan.genes)))
-    for (mean, sd), outputs in ((plan.stress, "isr"), (plan.growth, "cell_cycle")):
-        direction = _direction(plan, outputs, rng)
-        position = mean + sd * _correlated(plan, (len(plan.knockdowns),), plan.axes_correlation, rng)
+    for axis in (plan.stress, plan.growth):
+        direction = _direction(plan, axis.outputs, rng)
+        position = axis.mean + axis.sd * _correlated(plan, (len(plan.knockdowns),), plan.axes_correlation, rng)
         effect += (position * share)[:, :, None] * direction
     return effect
 
@@ -116,16 +122,19 @@ def _axes(plan: Plan, rng: np.random.Generator) -> np.ndarray:
 def _own_parts(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     """Draw each knockdown's own part: 25 genes, alike between the lines except in line-specific families."""
     shape = (len(plan.knockdowns), len(plan.genes))
-    alike = _correlated(plan, shape, plan.own_correlation, rng) * _few_genes(shape, rng)
-    at_home, elsewhere = (rng.normal(0, 1, shape) * _few_genes(shape, rng) for _ in range(2))
+    alike = _correlated(plan, shape, plan.own_correlation, rng) * _few_genes(plan, rng)
+    at_home, elsewhere = (rng.normal(0, 1, shape) * _few_genes(plan, rng) for _ in range(2))
     home = np.array([line == HOME_LINE for line in plan.lines])
     unlike = np.array([plan.family_of[kd] in plan.own_line_specific for kd in plan.knockdowns])
     return plan.own_activity * np.where(unlike[:, None], np.where(home[:, None, None], at_home, elsewhere), alike)
 
 
-def _few_genes(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Draw which genes each knockdown's own part moves [knockdown, gene]."""
-    return np.argsort(rng.random(shape), axis=1) < OWN_GENES
+def _few_genes(plan: Plan, rng: np.random.Generator) -> np.ndarray:
+    """Draw which genes each knockdown's own part moves: bool [knockdown, gene]."""
+    movable, chosen = _movable(plan), np.zeros((len(plan.knockdowns), len(plan.genes)), dtype=bool)
+    for row in chosen:
+        row[rng.permutation(movable)[:OWN_GENES]] = True
+    return chosen
 
 
 def _correlated(plan: Plan, shape: tuple[int, ...], r: float, rng: np.random.Generator) -> np.ndarray:
@@ -172,17 +181,17 @@ def simulate(truth: Truth, rng: np.random.Generator) -> tuple[anndata.AnnData, a
     Returns
     -------
     study
-        All lines: 32 cells a knockdown and 256 control cells a line, rows sorted by line and knockdown.
+        All lines: 32 cells a knockdown (64 in the home line) and 256 control cells a line, rows sorted by line and
+        knockdown.
     controls
         640 further control cells of every line.
     """
     plan = truth.plan
     names = np.array([*plan.knockdowns, CONTROL])
-    knockdown = np.concatenate(
-        [np.repeat(np.arange(len(plan.knockdowns)), CELLS_PER_KNOCKDOWN), np.full(TRAINING_CONTROLS, -1)]
-    )
     study, controls = [], []
     for i, line in enumerate(plan.lines):
+        cells = HOME_CELLS_PER_KNOCKDOWN if line == HOME_LINE else CELLS_PER_KNOCKDOWN
+        knockdown = np.concatenate([np.repeat(np.arange(len(plan.knockdowns)), cells), np.full(TRAINING_CONTROLS, -1)])
         study.append(_labelled(line, names[knockdown], *draw_cells(truth, i, knockdown, rng)))
         none = np.full(SHIPPED_CONTROLS, -1)
         controls.append(_labelled(line, names[none], *draw_cells(truth, i, none, rng)))

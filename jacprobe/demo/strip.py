@@ -79,7 +79,7 @@ def stripped_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def stripped_split(text: str) -> str:
     """Return the split TOML with the data sets' folders left out."""
     for path in tomllib.loads(text)["datasets"].values():
-        text = text.replace(f'"{path}"', f'"{path.replace(chr(92), "/").rsplit("/", 1)[-1]}"')
+        text = text.replace(f'"{path}"', f'"{path.rsplit("/", 1)[-1]}"')
     return text
 
 

@@ -67,8 +67,8 @@ def run_family(
                 if attempt.process.poll() is None:
                     report(model, _steps_done(attempt.run))
                 else:
-                    del running[model]
                     _finish(model, attempt, folder)
+                    del running[model]
                     report(model, recipe.steps)
             if running:
                 time.sleep(0.5)

@@ -44,6 +44,15 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """A direction that every knockdown moves along: its output family, and mean and sd of the positions on it."""
+
+    outputs: str
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that the truth is drawn from.
 
@@ -64,7 +73,9 @@ class Plan:
     held_out
         Per family the least number of members held out of a fewshot line.
     stress, growth
-        Mean and sd over knockdowns of the position on the two axes that all knockdowns share.
+        The two axes that all knockdowns share.
+    raised
+        Output families that programs and axes raise; elsewhere the sign is drawn.
     axes_correlation, own_correlation
         Correlation of an axis position, and of a knockdown's own part, between the home line and another.
     axes_share
@@ -75,7 +86,7 @@ class Plan:
         Families whose members' own parts are unrelated between lines.
     own_target, own_expressed
         Change of the log mean of the targeted gene itself, in every line; by how much the log mean of targeted genes
-        lies above that of others.
+        lies above that of others. Nothing else moves targeted genes.
     """
 
     lines: tuple[str, ...]
@@ -86,8 +97,9 @@ class Plan:
     strong_weight: float
     named: tuple[str, ...]
     held_out: Mapping[str, int]
-    stress: tuple[float, float]
-    growth: tuple[float, float]
+    stress: Axis
+    growth: Axis
+    raised: tuple[str, ...]
     axes_correlation: float
     axes_share: Mapping[str, Mapping[str, float]]
     own_activity: float
@@ -141,8 +153,9 @@ def read_plan(folder: Path | None = None) -> Plan:
         strong_weight=raw["strong"]["weight"],
         named=tuple(raw["named"]["knockdowns"].split()),
         held_out=raw["held_out"],
-        stress=tuple(raw["axes"]["stress"]),
-        growth=tuple(raw["axes"]["growth"]),
+        stress=Axis(**raw["axes"]["stress"]),
+        growth=Axis(**raw["axes"]["growth"]),
+        raised=tuple(raw["raised"]["outputs"].split()),
         axes_correlation=raw["axes"]["correlation"],
         axes_share={family: _by_line(share, lines) for family, share in raw["axes"]["share"].items()},
         own_activity=raw["own"]["activity"],
