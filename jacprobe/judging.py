@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClaimError, EvidenceMissingError
 from jacprobe.estimate import Estimate
+from jacprobe.requests import EveryRole
 from jacprobe.streams import stream
 from jacprobe.verdicts.criteria import AllOf
 from jacprobe.verdicts.expectations import Expectation
@@ -68,6 +69,7 @@ class Judging:
             judgement,
             self.expectations.get(claim.id, Expectation()),
             study=self.study.name,
+            models=self.models(claim),
             provenance=self.provenance(claim),
             estimate=measured if isinstance(measured, Estimate) else None,
             multiplicity=multiplicity,
@@ -81,6 +83,7 @@ class Judging:
             Judgement(Verdict.ERROR, reason),
             self.expectations.get(claim_id, Expectation()),
             study=self.study.name,
+            models=self.models(self.rows[claim_id]),
             provenance={"seed": self.study.seed},
             seconds=seconds,
         )
@@ -96,17 +99,25 @@ class Judging:
         multiplicity = self._multiplicity(claim, estimate) if claim.criterion.uses_p else None
         return judge(claim.criterion, estimate, multiplicity), multiplicity
 
+    def models(self, claim: Claim) -> list[str]:
+        """Return the roles that a claim is judged on; of a request for every role, those that the study has."""
+        found: dict[str, None] = {}
+        for request in claim.evidence.values():
+            present = [role for role in request.roles if role in self.study.models]
+            found.update(dict.fromkeys(present if isinstance(request, EveryRole) and present else request.roles))
+        return list(found)
+
     def provenance(self, claim: Claim) -> dict[str, Any]:
         """Return what the verdict stands on: weights, mask, batch, versions, seed, and the command that repeats it."""
         study = self.study
         return {
-            "models": {role: dict(study.model(role).provenance) for role in claim.roles if role in study.models},
+            "models": {role: dict(study.model(role).provenance) for role in self.models(claim) if role in study.models},
             "study_sha256": study.sha256,
             "batch": study.batch,
             "n_cells": study.n_cells,
             "seed": study.seed,
             "versions": versions(),
-            "command": f'pytest claims/ --study {study.name} --seed {study.seed} -k "{claim.id}"',
+            "command": f"pytest claims/ --study {study.name} --seed {study.seed} --claim {claim.id}",
         }
 
     def _multiplicity(self, claim: Claim, estimate: Estimate) -> Multiplicity | None:

@@ -71,7 +71,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             config.pluginmanager.register(_Keeper(config.stash[JUDGING], results), "jacprobe-keeper")
     except JacprobeError as error:
         raise pytest.UsageError(str(error)) from error
-    config.option.verbose = max(1, config.option.verbose)
+    config.option.verbose = config.option.verbose or 1
 
 
 def _claim_folders(config: pytest.Config) -> list[Path]:
@@ -177,7 +177,7 @@ class _Keeper:
     """Keeps the ledger: in the only process, or on the controller of pytest-xdist."""
 
     def __init__(self, judging: Judging, results: Results) -> None:
-        self.judging, self.results = judging, results
+        self.judging, self.results, self.begun = judging, results, time.time()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.results.expect(claim.id for item in session.items if (claim := _claim(item)) is not None)
@@ -197,7 +197,7 @@ class _Keeper:
         from jacprobe.report.allure import write_allure
 
         lines = self.results.finish(self.judging.rows, self.judging.error)
-        write_allure(self.results.folder / ALLURE, lines)
+        write_allure(self.results.folder / ALLURE, lines, started_ms=round(1000 * self.begun))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         lines = list(self.results.lines.values())

@@ -61,7 +61,11 @@ def test_nothing_on_the_left_imports_what_stands_to_its_right():
     for position, part in enumerate(ORDER):
         for path in (ROOT / "jacprobe" / part).rglob("*.py"):
             for later in [*ORDER[position + 1 :], "plugin", "judging", "cli"]:
-                wrong = {name for name in imported(path) if name == f"jacprobe.{later}" or name.startswith(f"jacprobe.{later}.")}
+                wrong = {
+                    name
+                    for name in imported(path)
+                    if name == f"jacprobe.{later}" or name.startswith(f"jacprobe.{later}.")
+                }
                 assert not wrong, f"{path} imports {wrong}"
 
 
@@ -74,5 +78,9 @@ def test_importing_takes_no_heavy_library(module):
 
 
 def test_no_file_is_over_400_lines():
-    long = {str(p.relative_to(ROOT)): n for p in ROOT.rglob("*.py") if ".venv" not in str(p) and (n := len(p.read_text().splitlines())) > 400}
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in ROOT.rglob("*.py")
+        if ".venv" not in str(p) and (n := len(p.read_text().splitlines())) > 400
+    }
     assert long == {}

@@ -43,24 +43,40 @@ def describe(line: Mapping[str, Any]) -> str:
 
 def title(line: Mapping[str, Any]) -> str:
     """Return the title by which the tree of a report is the verdict table."""
-    published = next((figure["value"] for figure in line["published"]), None)
-    against = f" against {published}" if published is not None else ""
+    published = line["diagnostics"].get("published_effect")
+    against = f" against {published:g}" if published is not None else ""
     measured = f" [{line['effect']:.3g}{against}]" if line["effect"] is not None else ""
     models = f" · {' | '.join(line['models'])}" if line["models"] else ""
     return inert(f"{line['id']}{models} · {line['verdict']}{measured}")
 
 
+def expected(line: Mapping[str, Any]) -> str:
+    """Return what was expected of a claim and why; nothing where every verdict was."""
+    because = line["diagnostics"]["expected_because"]
+    return f"{' or '.join(line['expected'])}: {because}" if because else ""
+
+
+def _ps(line: Mapping[str, Any]) -> str:
+    if line["p"] is None:
+        return ""
+    adjusted = f", adjusted {probability(line['p_adjusted'])} in the family {line['family']}" if line["family"] else ""
+    return f"{probability(line['p'])} ({line['diagnostics']['alternative']}){adjusted}"
+
+
 def _rows(line: Mapping[str, Any]) -> list[tuple[str, str]]:
     published = "; ".join(f"{figure['value']} ({figure['source']})" for figure in line["published"])
+    effect = line["diagnostics"].get("published_effect")
+    if effect is not None:
+        published = f"{effect:g} as the statistic here, from {published}"
     rows = [
         ("statistic", line["statistic"]),
         ("published", published or "not stated"),
         ("re-measured, 95 % CI", quantity(line)),
         ("criterion", f"{line['criterion']} ({line['kind']}, {line['criterion_hash']})"),
-        ("p", f"{probability(line['p'])}, adjusted {probability(line['p_adjusted'])}"),
+        ("p", _ps(line)),
         ("n", f"{line['n'] if line['n'] is not None else '-'} {line['diagnostics']['unit']}"),
         ("models", " | ".join(line["models"]) or "-"),
-        ("expected", f"{' or '.join(line['expected'])}. {line['diagnostics']['expected_because']}"),
+        ("expected", expected(line)),
         ("flags", "; ".join(line["flags"])),
         ("run again", str(line["provenance"].get("command", ""))),
     ]
@@ -81,15 +97,18 @@ def _figure(line: Mapping[str, Any]) -> str:
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
-    body = "".join(f"<tr><th align='left'>{escape(name)}</th><td>{_text(text)}</td></tr>" for name, text in rows)
+    head = '<th style="text-align:left;vertical-align:top;padding-right:1em">'
+    body = "".join(f"<tr>{head}{escape(name)}</th><td>{_text(text)}</td></tr>" for name, text in rows)
     return f"<table>{body}</table>"
 
 
 def _details(heading: str, content: Mapping[str, Any]) -> str:
     if not content:
         return ""
-    shown = {key: value for key, value in content.items() if key not in ("unit", "expected_because")}
-    for null in shown.get("nulls", ()):
+    shown = {
+        key: value for key, value in content.items() if key not in ("unit", "expected_because", "published_effect")
+    }
+    if "nulls" in shown:
         shown["nulls"] = [{k: v for k, v in null.items() if k != "histogram"} for null in shown["nulls"]]
     text = json.dumps(shown, indent=1, ensure_ascii=False)
     return f"<details><summary>{escape(heading)}</summary><pre>{escape(text)}</pre></details>"

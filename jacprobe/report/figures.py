@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def key_figure(line: Mapping[str, Any]) -> bytes | None:
     from matplotlib.figure import Figure
 
     nulls = [null for null in line["diagnostics"].get("nulls", ()) if "histogram" in null]
-    figure = Figure(figsize=(6.4, 1.3 + 0.8 * len(nulls)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(6.4, 1.5 + 0.95 * len(nulls)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(nulls) + 1, 1, sharex=True, squeeze=False)[:, 0]
     for axis, null in zip(axes, nulls, strict=False):
@@ -37,7 +38,7 @@ def key_figure(line: Mapping[str, Any]) -> bytes | None:
         axis.spines[["left", "right", "top"]].set_visible(False)
         axis.set_yticks([])
         axis.tick_params(colors=INK, labelsize=8)
-    axes[-1].set_xlabel(_axis_label(line), color=INK, fontsize=9)
+    axes[-1].set_xlabel(_wrapped(line["statistic"]), color=INK, fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -50,7 +51,7 @@ def _draw_null(axis: Axes, null: Mapping[str, Any], effect: float) -> None:
     axis.bar([low + width * i for i in range(len(counts))], counts, width=width, align="edge", color=NULL)
     axis.axvline(effect, color=EFFECT, lw=1.5)
     draws = f"{null['draws']:,} draws" if null["draws"] else "exact"
-    axis.set_title(f"null: {null['name']} ({draws}, p = {null['p']:.2g})", loc="left", fontsize=8, color=INK)
+    axis.set_title(_wrapped(f"null: {null['name']} ({draws}, p = {null['p']:.2g})"), loc="left", fontsize=8, color=INK)
 
 
 def _draw_effect(axis: Axes, line: Mapping[str, Any]) -> None:
@@ -62,6 +63,5 @@ def _draw_effect(axis: Axes, line: Mapping[str, Any]) -> None:
     axis.set_title(f"effect and 95 % interval (n = {line['n']})", loc="left", fontsize=8, color=INK)
 
 
-def _axis_label(line: Mapping[str, Any]) -> str:
-    words = str(line["statistic"])
-    return words if len(words) <= 90 else f"{words[:89]}…"
+def _wrapped(words: str) -> str:
+    return "\n".join(wrap(words, 88))

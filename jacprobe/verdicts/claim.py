@@ -63,6 +63,8 @@ class Claim:
         The multiplicity family, or None where the claim stands alone.
     published
         Every number that the finding states.
+    published_effect
+        What they make of the statistic measured here, in its unit, where they do.
     flags
         What a reader must know of the publication beside the verdict.
     """
@@ -77,6 +79,7 @@ class Claim:
     options: Mapping[str, Any] = field(default_factory=dict)
     family: str | None = None
     published: tuple[Published, ...] = ()
+    published_effect: float | None = None
     flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -124,8 +127,3 @@ class Claim:
     def roles(self) -> tuple[str, ...]:
         """Roles of all models that the evidence reads."""
         return tuple(dict.fromkeys(role for request in self.evidence.values() for role in request.roles))
-
-    @property
-    def models(self) -> str:
-        """The roles in one line, as titles show them."""
-        return " | ".join(self.roles)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jacprobe.errors import JacprobeError, StudyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from jacprobe.estimate import Estimate, Null
     from jacprobe.verdicts.claim import Claim
@@ -34,6 +34,7 @@ def entry(
     expectation: Expectation,
     *,
     study: str,
+    models: Sequence[str],
     provenance: Mapping[str, Any],
     estimate: Estimate | None = None,
     multiplicity: Multiplicity | None = None,
@@ -47,7 +48,7 @@ def entry(
         "group": claim.group,
         "family": claim.family,
         "study": study,
-        "models": list(claim.roles),
+        "models": list(models),
         "finding": claim.finding,
         "statistic": claim.statistic,
         "criterion": str(claim.criterion),
@@ -132,7 +133,11 @@ def read_ledger(path: Path) -> list[Entry]:
 
 
 def _diagnostics(claim: Claim, estimate: Estimate | None, expectation: Expectation) -> dict[str, Any]:
-    shown: dict[str, Any] = {"unit": claim.unit, "expected_because": expectation.reason}
+    shown: dict[str, Any] = {
+        "unit": claim.unit,
+        "expected_because": expectation.reason,
+        "published_effect": claim.published_effect,
+    }
     if estimate is None:
         return shown
     shown |= {

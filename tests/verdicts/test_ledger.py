@@ -31,7 +31,13 @@ ESTIMATE = Estimate(
 def line(**changes):
     judged = Judgement(Verdict.SUPPORTED, "because", ("below SESOI",))
     made = entry(
-        CLAIM, judged, Expectation((Verdict.SUPPORTED,), "planted"), study="toy", provenance={}, estimate=ESTIMATE
+        CLAIM,
+        judged,
+        Expectation((Verdict.SUPPORTED,), "planted"),
+        study="toy",
+        models=["fewshot/hepg2"],
+        provenance={},
+        estimate=ESTIMATE,
     )
     return made | changes
 
