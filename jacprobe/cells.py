@@ -102,7 +102,7 @@ def read_cells(path: str | Path, model: PerturbationModel, cell_line: str | None
 
     try:
         data = anndata.read_h5ad(Path(path))
-    except (OSError, KeyError, ValueError, anndata.AnnDataReadError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise InputError(
             f"not readable as h5ad ({error})", "control cells as AnnData wrote them", "Copy the file again", path
         ) from error

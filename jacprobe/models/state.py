@@ -214,8 +214,8 @@ class StateArchitecture:
                 self.where,
             ) from error
         backbone = module.transformer_backbone
-        if self.mask == "causal":
-            # Its frequencies are computed, not stored: they need real numbers instead of the meta device's.
+        if list(backbone.rotary_emb.buffers()):
+            # Frequencies of positions are computed, not stored: they need real numbers instead of the meta device's.
             backbone.rotary_emb = type(backbone.rotary_emb)(config=backbone.config)
         return module
 

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jacprobe.cells import cells_of_anndata, draw_cells, prepare_cells, read_cells
+from jacprobe.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Subject:
+    """As much of a model as control cells are checked against."""
+
+    genes: tuple[str, ...] = ("TP53", "MYC", "RPL3")
+    perturbations: tuple[str, ...] = ("TP53", "HSPA5", "non-targeting")
+    control: str = "non-targeting"
+    batches: tuple[str, ...] = ("b0", "b1")
+    cell_set_len: int = 4
+    any_set_len: bool = True
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+MODEL: Any = Subject()
+VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def labelled(values: np.ndarray = VALUES, genes: tuple[str, ...] = MODEL.genes, **coords: Any) -> xr.DataArray:
+    return xr.DataArray(values, dims=("cell", "gene"), coords={"gene": list(genes), **coords})
+
+
+def adata(gene: list[str] | None = None, x_hvg: Any = VALUES, **columns: list[str]) -> anndata.AnnData:
+    n = len(VALUES)
+    obs = pd.DataFrame(
+        {"gene": gene or ["non-targeting"] * n, **columns}, index=pd.Index([f"c{i}" for i in range(n)])
+    ).astype("category")
+    made = anndata.AnnData(X=scipy.sparse.csr_matrix(VALUES), obs=obs, var=pd.DataFrame(index=pd.Index(MODEL.genes)))
+    if x_hvg is not None:
+        made.obsm["X_hvg"] = x_hvg
+    return made
+
+
+@given(order=st.permutations(range(5)))
+def test_genes_are_matched_by_name_and_others_left_out(order: list[int]):
+    names = np.array([*MODEL.genes, "EXTRA1", "EXTRA2"])
+    values = np.hstack([VALUES, np.full((4, 2), 99, dtype=np.float32)])
+    shuffled = labelled(values[:, order], tuple(names[order]))
+    assert np.array_equal(prepare_cells(MODEL, shuffled).values, VALUES)
+    assert np.array_equal(prepare_cells(MODEL, shuffled.transpose("gene", "cell")).values, VALUES)
+
+
+def test_a_bare_array_is_in_the_models_order():
+    assert np.array_equal(prepare_cells(MODEL, VALUES).values, VALUES)
+    assert prepare_cells(MODEL, VALUES.astype(int)).values.dtype == np.float32
+    assert prepare_cells(MODEL, VALUES.astype(float)).values.dtype == np.float64
+
+
+def test_first_gives_index_0_and_own_the_batch_of_each_cell():
+    cells = labelled(batch=("cell", ["b1", "b0", "b1", "b1"]))
+    assert prepare_cells(MODEL, cells).batch.tolist() == [0, 0, 0, 0]
+    assert prepare_cells(MODEL, cells, batch="own").batch.tolist() == [1, 0, 1, 1]
+
+
+def test_the_hash_is_of_values_and_batches():
+    cells = labelled(batch=("cell", ["b1", "b0", "b1", "b1"]))
+    same = prepare_cells(MODEL, labelled(VALUES[:, ::-1], MODEL.genes[::-1]))
+    assert same.sha256 == prepare_cells(MODEL, cells).sha256
+    assert len({prepare_cells(MODEL, given).sha256 for given in (VALUES, VALUES * 2, VALUES[:3])}) == 3
+    assert prepare_cells(MODEL, cells, batch="own").sha256 != same.sha256
+
+
+NAN, NEGATIVE = VALUES.copy(), VALUES.copy()
+NAN[1, 2], NEGATIVE[2, 1] = np.nan, -0.5
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (VALUES[:, :2], r"shape \(4, 2\); wanted \[cells, 3\]"),
+        (VALUES[0], r"shape \(3,\)"),
+        (VALUES[:0], "no control cells"),
+        (NAN, "1 values that are not finite, the first in cell 1, RPL3"),
+        (NEGATIVE, "1 values that are negative, the first in cell 2, MYC"),
+        (labelled(genes=("TP53", "TP53", "RPL3")), "1 duplicate genes: TP53"),
+        (labelled(genes=("TP53", "ENSG1", "RPL3")), "3 genes, without 1 that the model reads: MYC"),
+        (xr.DataArray(VALUES, dims=("cell", "gene")), "wanted dimensions cell and gene, with gene names"),
+        (xr.DataArray(VALUES, dims=("a", "b")), "DataArray of a, b"),
+    ],
+)
+def test_cells_that_do_not_fit_are_refused_with_the_way_out(given: Any, message: str):
+    with pytest.raises(InputError, match=message):
+        prepare_cells(MODEL, given)
+
+
+def test_batches_that_are_missing_or_unknown_are_refused():
+    with pytest.raises(InputError, match=r"control cells without batches.*batch='first'"):
+        prepare_cells(MODEL, VALUES, batch="own")
+    with pytest.raises(UnknownNameError, match="unknown batch b7; wanted one of 2 known ones, such as b0, b1"):
+        prepare_cells(MODEL, labelled(batch=("cell", ["b0", "b7", "b0", "b7"])), batch="own")
+    with pytest.raises(InputError, match="batch 'mine'; wanted 'first'"):
+        prepare_cells(MODEL, VALUES, batch="mine")  # type: ignore[arg-type] what a user may write
+
+
+def test_a_set_size_that_the_model_refuses_is_named():
+    fixed: Any = Subject(any_set_len=False)
+    assert len(prepare_cells(fixed, VALUES).values) == 4
+    with pytest.raises(InputError, match="a set of 3 cells; wanted 4"):
+        prepare_cells(fixed, VALUES[:3])
+
+
+def test_an_anndata_gives_its_controls():
+    data = adata(gene=["non-targeting", "HSPA5", "non-targeting", "TP53"], gem_group=["b1", "b0", "b0", "b1"])
+    cells = cells_of_anndata(data, MODEL)
+    assert cells["cell"].values.tolist() == ["c0", "c2"]
+    assert cells["batch"].values.tolist() == ["b1", "b0"]
+    assert np.array_equal(cells.values, VALUES[[0, 2]])
+    assert prepare_cells(MODEL, data, batch="own").batch.tolist() == [1, 0]
+
+
+def test_an_anndata_without_perturbations_is_all_controls():
+    assert len(cells_of_anndata(adata(gene=["x"] * 4), MODEL)) == 4
+
+
+def test_one_line_of_an_anndata_is_chosen():
+    data = adata(cell_line=["hepg2", "jurkat", "hepg2", "jurkat"])
+    assert cells_of_anndata(data, MODEL, "jurkat")["cell"].values.tolist() == ["c1", "c3"]
+    with pytest.raises(UnknownNameError, match=r"unknown cell line k562.*such as hepg2, jurkat"):
+        cells_of_anndata(data, MODEL, "k562")
+
+
+@pytest.mark.parametrize("x_hvg", [VALUES, scipy.sparse.csr_matrix(VALUES), None])
+def test_expression_may_be_dense_sparse_or_x_itself(x_hvg: Any):
+    assert np.array_equal(prepare_cells(MODEL, adata(x_hvg=x_hvg)).values, VALUES)
+
+
+def test_x_is_matched_by_name():
+    data = adata(x_hvg=None)[:, ["RPL3", "TP53", "MYC"]].copy()
+    assert np.array_equal(prepare_cells(MODEL, data).values, VALUES)
+
+
+def test_an_anndata_without_controls_is_refused():
+    with pytest.raises(InputError, match=r"no non-targeting cells: obs\['gene'\] holds perturbed cells only"):
+        prepare_cells(MODEL, adata(gene=["TP53", "HSPA5", "TP53", "HSPA5"]))
+
+
+def test_columns_that_disagree_on_the_controls_are_refused():
+    second = ["non-targeting", "non-targeting", "TP53", "non-targeting"]
+    with pytest.raises(InputError, match="columns gene, guide disagree"):
+        prepare_cells(MODEL, adata(guide=second))
+
+
+def test_an_x_hvg_of_another_width_or_order_is_refused():
+    with pytest.raises(InputError, match=r"obsm\['X_hvg'\] with 2 columns; wanted 3"):
+        prepare_cells(MODEL, adata(x_hvg=VALUES[:, :2]))
+    with pytest.raises(InputError, match=r"2 columns under other names, the first is column 0: MYC; wanted TP53"):
+        prepare_cells(MODEL, adata()[:, ["MYC", "TP53", "RPL3"]].copy())
+
+
+def test_an_h5ad_file_is_read_and_a_broken_one_named(tmp_path: Path):
+    adata(gem_group=["b1"] * 4).write_h5ad(tmp_path / "cells.h5ad")
+    assert np.array_equal(read_cells(tmp_path / "cells.h5ad", MODEL).values, VALUES)
+    (tmp_path / "broken.h5ad").write_bytes(b"no HDF5")
+    with pytest.raises(InputError, match=r"broken\.h5ad: not readable as h5ad"):
+        read_cells(tmp_path / "broken.h5ad", MODEL)
+    with pytest.raises(InputError, match=r"gone\.h5ad: not readable as h5ad"):
+        read_cells(tmp_path / "gone.h5ad", MODEL)
+
+
+@given(n=st.integers(1, 40), size=st.integers(1, 10), seed=st.integers(0, 99))
+def test_draws_are_disjoint_and_the_same_for_the_same_seed(n: int, size: int, seed: int):
+    cells = xr.DataArray(np.arange(n)[:, None], dims=("cell", "gene"), coords={"cell": np.arange(n)})
+    draws = [draw_cells(cells, size, np.random.default_rng(seed), draw=i) for i in range(n // size)]
+    assert all(draw.sizes["cell"] == size for draw in draws)
+    drawn = [cell for draw in draws for cell in draw["cell"].values.tolist()]
+    assert len(set(drawn)) == len(drawn)
+    with pytest.raises(InputError, match=f"{n} control cells for draw {n // size} of {size} each"):
+        draw_cells(cells, size, np.random.default_rng(seed), draw=n // size)
