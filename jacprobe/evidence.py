@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.requests import (
+    Copies,
     Cosine,
     Delta,
     EncoderLookup,
     EveryRole,
     ForwardParity,
     GeneSet,
+    GeneSets,
     NameMismatches,
     Norm,
     PermutationError,
@@ -23,6 +25,7 @@ from jacprobe.requests import (
     Replay,
     Request,
     SlopeError,
+    control_role,
 )
 from jacprobe.streams import stream
 
@@ -92,13 +95,24 @@ def _gene_set(request: GeneSet, study: Study) -> tuple[str, ...]:
     return members
 
 
+@resolve.register(GeneSets)
+def _gene_sets(request: GeneSets, study: Study) -> dict[str, tuple[str, ...]]:
+    return {name: study.resolve(GeneSet(name, request.variant)) for name in request.names}
+
+
+@resolve.register(Copies)
+def _copies(request: Copies, study: Study) -> tuple[Any, ...]:
+    (role,) = request.of.roles
+    return tuple(resolve(request.of.at(control_role(role, request.control, i)), study) for i in range(request.n))
+
+
 @resolve.register(EveryRole)
 def _every_role(request: EveryRole, study: Study) -> dict[str, Any]:
     present = [role for role in request.family if role in study.models]
-    if not present:
-        raise EvidenceMissingError(
-            f"the study has none of the models {', '.join(request.family)}", "at least one of them", where=study.name
-        )
+    missing = [role for role in request.family if role not in study.models]
+    if not present or (missing and request.needed == "all"):
+        wanted = "all of them" if request.needed == "all" else "at least one of them"
+        raise EvidenceMissingError(f"the study lacks the models {', '.join(missing)}", wanted, where=study.name)
     return {role: study.resolve(request.of.at(role)) for role in present}
 
 

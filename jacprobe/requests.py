@@ -6,7 +6,24 @@ A request names a model by its *role* in the study ("fewshot/hepg2"). Requests n
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Self
+from typing import Literal, Self, get_args
+
+Control = Literal["untrained", "random-body", "random-encoder", "permuted-onehot"]
+
+
+def control_role(role: str, control: Control, copy: int) -> str:
+    """Return the role of a control copy of the model of `role`: "fewshot/hepg2#untrained-3"."""
+    return f"{role}#{control}-{copy}"
+
+
+def parse_control_role(role: str) -> tuple[str, Control, int] | None:
+    """Return model, control and copy of a control copy's role; None for any other role."""
+    base, mark, rest = role.partition("#")
+    control, _, copy = rest.rpartition("-")
+    for known in get_args(Control):
+        if mark and control == known and copy.isdecimal():
+            return base, known, int(copy)
+    return None
 
 
 @dataclass(frozen=True)
@@ -79,16 +96,41 @@ class GeneSet(Request):
 
 
 @dataclass(frozen=True)
+class GeneSets(Request):
+    """Several gene sets: {name: members}."""
+
+    names: tuple[str, ...]
+    variant: Literal["published", "clean"] = "published"
+
+
+@dataclass(frozen=True)
 class EveryRole(Request):
-    """The same request for each model of `family` that the study has: {role: evidence}; at least one is needed."""
+    """The same request for several models: {role: evidence}.
+
+    `needed` says whether one of the family is enough (the claim is then about those that are there) or all must be.
+    """
 
     of: Request
     family: tuple[str, ...]
+    needed: Literal["any", "all"] = "any"
 
     @property
     def roles(self) -> tuple[str, ...]:
         """Roles of the whole family."""
         return self.family
+
+
+@dataclass(frozen=True)
+class Copies(Request):
+    """The same request for `n` control copies of its model, each of another seed: a tuple of evidence.
+
+    "untrained" has all weights re-drawn by the architecture's own init law, "random-body" all but the perturbation
+    encoder's, "random-encoder" those alone; "permuted-onehot" has its knockdowns' labels permuted.
+    """
+
+    of: Request
+    control: Control
+    n: int
 
 
 @dataclass(frozen=True)

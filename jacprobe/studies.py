@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.errors import EvidenceMissingError, StudyError, unknown_names
+from jacprobe.requests import parse_control_role
 from jacprobe.suite import suite_root
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from jacprobe.cells import BatchRule
     from jacprobe.models.adapter import StateModel
-    from jacprobe.requests import Request
+    from jacprobe.requests import Control, Request
     from jacprobe.verdicts.claim import Claim
 
 
@@ -93,7 +94,13 @@ class Study:
         return self._cache[request]
 
     def model(self, role: str, mask: Literal["model", "causal"] = "model") -> StateModel:
-        """Return the loaded model of `role`; `mask` "causal" builds the same weights with a causal mask."""
+        """Return the model of `role`, loaded once; `mask` "causal" builds the same weights with a causal mask.
+
+        A control copy ("fewshot/hepg2#untrained-3") is made anew each time: twenty of them are not kept.
+        """
+        copy = parse_control_role(role)
+        if copy is not None:
+            return _control_copy(self.model(copy[0]), *copy[1:])
         if role not in self.models:
             raise EvidenceMissingError(
                 f"no model for the role {role}", f"one of {', '.join(self.models) or 'none'}", where=self.name
@@ -109,6 +116,7 @@ class Study:
 
     def control_cells(self, role: str, draw: int = 0) -> xr.DataArray:
         """Return the `draw`-th disjoint set of control cells of the line of `role`: (cell, gene) with `batch`."""
+        role = role.partition("#")[0]
         key = ("cells", role, draw)
         if key not in self._cache:
             from jacprobe.cells import draw_cells, read_cells
@@ -164,6 +172,17 @@ class Study:
     def reopened(self, **changes: Any) -> Study:
         """Return the same study with nothing computed yet, and `changes` made to its fields."""
         return replace(self, _cache={}, **changes)
+
+
+def _control_copy(model: Any, control: Control, copy: int) -> Any:
+    """Return a control copy of a model; the copy's number is the seed of what is re-drawn."""
+    from jacprobe.models.randomised import permute_onehot, randomise
+
+    if control == "permuted-onehot":
+        return permute_onehot(model, copy)
+    if control == "random-body":
+        return randomise(model, "body", copy)
+    return randomise(model, "all" if control == "untrained" else "pert_encoder", copy)
 
 
 def open_study(name: str | Path, seed: int = 0, device: str = "auto", batch: BatchRule = "first") -> Study:
