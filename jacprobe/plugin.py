@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jacprobe.verdicts.claim import Claim
 
 JUDGING = pytest.StashKey[Judging]()
+HEADER = pytest.StashKey[list[str]]()
 _RECORD = "jacprobe"
 
 
@@ -66,6 +67,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         config.stash[JUDGING] = _open_judging(config, folders)
         if not hasattr(config, "workerinput"):
+            config.stash[HEADER] = header_lines(config.stash[JUDGING].study)
             results = Results(config.invocation_params.dir / config.option.results)
             results.begin()
             config.pluginmanager.register(_Keeper(config.stash[JUDGING], results), "jacprobe-keeper")
@@ -114,8 +116,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is judged."""
-    judging = config.stash.get(JUDGING, None)
-    return [] if judging is None else header_lines(judging.study)
+    return config.stash.get(HEADER, [])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -149,6 +149,20 @@ def test_bad_options_end_the_run_before_anything_is_touched(toy_suite, arguments
     assert not (toy_suite.folder / "results" / "verdicts.jsonl").exists()
 
 
+def test_a_broken_run_folder_ends_the_run_and_names_the_file(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.run()
+    before = toy_suite.ledger()
+    (toy_suite.study / "run" / "checkpoints").mkdir(parents=True)
+    (toy_suite.study / "run" / "checkpoints" / "best.ckpt").write_bytes(b"PK\x03\x04 cut short")
+    with (toy_suite.study / "study.toml").open("a") as file:
+        file.write('[models."fewshot/hepg2"]\nrun = "run"\ncell_line = "hepg2"\n')
+    run = toy_suite.run()
+    assert run.returncode == 4
+    assert "best.ckpt" in run.stderr
+    assert toy_suite.ledger() == before
+
+
 def test_stale_expectations_and_ids_used_twice_are_refused(toy_suite):
     toy_suite.claims(ROWS)
     toy_suite.expect(nb01_gone="SUPPORTED")
