@@ -1,0 +1,173 @@
+"""Where evidence is kept: a folder of entries, with read-only shared stores under it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jacprobe.errors import StoreError
+from jacprobe.store.entry import FORMAT, Entry, create
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from jacprobe.store.entry import Labels, Scalar
+
+_MARK = "jacprobe-store.json"
+_HASH_LENGTH = 64
+
+
+def default_root() -> Path:
+    """Return the user's store: under `XDG_CACHE_HOME` where it is set, else where the platform keeps caches."""
+    import platformdirs
+
+    given = os.environ.get("XDG_CACHE_HOME")
+    base = Path(given) / "jacprobe" if given else Path(platformdirs.user_cache_path("jacprobe"))
+    return base / "store"
+
+
+def key_hash(key: Mapping[str, Scalar]) -> str:
+    """Return the name of an entry: SHA-256 over its key as JSON with sorted names.
+
+    Raises
+    ------
+    StoreError
+        A value that is no string, finite number or truth value.
+    """
+    for name, value in key.items():
+        if not isinstance(value, (str, int, float, bool)):
+            raise StoreError(f"{name} = {value!r} in a key", "strings, numbers and truth values", where="key")
+    try:
+        text = json.dumps(dict(key), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise StoreError(f"a key with {error}", "finite numbers", where="key") from error
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of entries, each named by the hash of its key.
+
+    Attributes
+    ----------
+    root
+        Where entries are written; made when the first one is.
+    shared
+        Stores that are only read. What they hold is not computed again.
+    """
+
+    root: Path
+    shared: tuple[Path, ...] = ()
+
+    @classmethod
+    def at(cls, root: str | Path | None = None, shared: Sequence[str | Path] = ()) -> Store:
+        """Return the store in `root` (the user's where None), with shared ones under it.
+
+        Raises
+        ------
+        StoreError
+            A store of a newer version; a path that is no folder; a shared store that is not there.
+        """
+        own = default_root() if root is None else Path(root)
+        layers = tuple(Path(path) for path in shared)
+        for layer in layers:
+            if not layer.is_dir():
+                raise StoreError("no shared store here", "a folder of evidence", where=layer)
+        for path in (own, *layers):
+            _check_version(path)
+        return cls(own, layers)
+
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """All stores, the own one first."""
+        return (self.root, *self.shared)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entries of all layers, the own ones first; damaged metadata raises `StoreError`."""
+        for layer in self.layers:
+            for path in sorted(layer.iterdir()) if layer.is_dir() else ():
+                if path.is_dir() and len(path.name) == _HASH_LENGTH:
+                    yield Entry(path)
+
+    def find(self, key: Mapping[str, Scalar]) -> list[Entry]:
+        """Return the entries of a key, one of each layer that has it, the own one first."""
+        paths = [layer / key_hash(key) for layer in self.layers]
+        return [Entry(path) for path in paths if path.is_dir()]
+
+    def entry(self, key: Mapping[str, Scalar], labels: Labels, dtype: str, attrs: Mapping[str, str]) -> Entry:
+        """Return the own entry of a key, made now if it is not there; one process makes it, others wait.
+
+        Chunks that a shared store holds are copied, so that they are not computed again.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written, or the entry has other labels.
+        """
+        from filelock import FileLock
+
+        path = self.root / key_hash(key)
+        if not path.is_dir():
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                with FileLock(self.root / "create.lock"):
+                    _write_mark(self.root)
+                    if not path.is_dir():
+                        create(path, key, labels, dtype, attrs)
+            except OSError as error:
+                raise StoreError(
+                    f"the store cannot be written ({error})", "a writable folder", "Give --store DIR.", self.root
+                ) from error
+        entry = Entry(path)
+        entry.require_labels(labels)
+        for other in self.find(key):
+            if other.path != path:
+                _copy_chunks(other, entry)
+        return entry
+
+
+def _copy_chunks(source: Entry, target: Entry) -> None:
+    """Copy the chunks that only `source` has, each whole or not at all; what is damaged is found when it is read."""
+    for label in target.names:
+        chunk = target.chunk_path(label)
+        if chunk.is_file() or source.labels != target.labels or not source.has(label):
+            continue
+        with target.claim(label) as mine:
+            if mine:
+                chunk.parent.mkdir(parents=True, exist_ok=True)
+                beside = chunk.with_name(f"{chunk.name}.copy.partial")
+                shutil.copyfile(source.chunk_path(label), beside)
+                beside.replace(chunk)
+
+
+def _check_version(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise StoreError("a file", "a folder of evidence", where=root)
+    mark = root / _MARK
+    if not mark.exists():
+        return
+    try:
+        found = int(json.loads(mark.read_text(encoding="utf-8"))["format"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"unreadable ({error})", "the mark of a jacprobe store", "Delete this file.", mark) from error
+    if found > FORMAT:
+        raise StoreError(
+            given=f"a store of format {found}",
+            wanted=f"format {FORMAT}, the newest that this version knows",
+            mend="Update jacprobe, or give another store.",
+            where=root,
+        )
+
+
+def _write_mark(root: Path) -> None:
+    """Write the store's format and the mark by which backup programs leave caches out."""
+    if not (root / _MARK).exists():
+        beside = root / f"{_MARK}.{os.getpid()}"
+        beside.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
+        beside.replace(root / _MARK)
+        (root / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="utf-8")
