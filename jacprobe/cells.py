@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from jacprobe.anndata_cells import cells_of_anndata, require_unique_genes
 from jacprobe.errors import InputError, unknown_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import xarray as xr
 
     from jacprobe.models.protocol import PerturbationModel
@@ -62,8 +60,8 @@ def prepare_cells(model: PerturbationModel, given: Any, batch: BatchRule = "firs
         The model that will read them.
     given
         A DataArray (cell, gene), with the coordinate `batch` where batches matter; genes are matched by name, further
-        genes left out. Or an AnnData, of which the control cells are taken (see `cells_of_anndata`). Or a bare array
-        [S, G] whose columns are the model's genes in the model's order.
+        genes left out. Or an AnnData, of which the control cells are taken (see `cells_of_anndata`). Or a data frame
+        with a column for each gene. Or a bare array [S, G] whose columns are the model's genes in the model's order.
     batch
         "first" gives every cell the batch of index 0, as published; "own" the batch of its coordinate.
 
@@ -79,6 +77,8 @@ def prepare_cells(model: PerturbationModel, given: Any, batch: BatchRule = "firs
         raise InputError(f"batch {batch!r}", "'first' (index 0, as published) or 'own'", where="batch")
     if hasattr(given, "obsm"):
         given = cells_of_anndata(given, model)
+    if hasattr(given, "columns"):
+        given = _of_frame(given)
     if hasattr(given, "dims"):
         values, names = _by_name(model, given)
         own = [str(name) for name in given["batch"].values] if "batch" in given.coords else None
@@ -109,35 +109,6 @@ def read_cells(path: str | Path, model: PerturbationModel, cell_line: str | None
     return cells_of_anndata(data, model, cell_line)
 
 
-def cells_of_anndata(data: Any, model: PerturbationModel, cell_line: str | None = None) -> xr.DataArray:
-    """Return the control cells of an AnnData as a DataArray (cell, gene), with `batch` where a column holds it.
-
-    Columns of `obs` are recognised by what they hold: the perturbations of the model, its batches, the cell line asked
-    for. A column holding the model's perturbations selects its controls; without any such column every cell is taken
-    for a control. Expression is `obsm["X_hvg"]`, by position in the model's order as arc-state reads it, or `X` with
-    genes by name where there is no `X_hvg`.
-
-    Raises
-    ------
-    InputError
-        If there is no non-targeting cell, no cell of that line, a wrong width, or columns that contradict each other.
-    """
-    import xarray as xr
-
-    columns = {str(name): np.asarray(data.obs[name]).astype(str) for name in data.obs.columns}
-    keep = _controls(columns, model)
-    if cell_line is not None:
-        keep &= _of_line(columns, cell_line)
-    values, genes = _expression(data, model)
-    coords: dict[str, Any] = {"cell": np.asarray(data.obs_names)[keep].astype(str), "gene": genes}
-    batches = _batch_column({name: values[keep] for name, values in columns.items()}, model)
-    if batches is not None:
-        coords["batch"] = ("cell", batches)
-    chosen = values[np.flatnonzero(keep)]
-    dense = np.asarray(chosen.todense()) if hasattr(chosen, "todense") else np.asarray(chosen)
-    return xr.DataArray(dense, dims=("cell", "gene"), coords=coords, attrs={"units": "log1p"})
-
-
 def draw_cells(cells: xr.DataArray, n_cells: int, rng: np.random.Generator, draw: int = 0) -> xr.DataArray:
     """Return the `draw`-th of the disjoint random sets of `n_cells` cells.
 
@@ -161,6 +132,13 @@ def draw_cells(cells: xr.DataArray, n_cells: int, rng: np.random.Generator, draw
     return cells.isel(cell=order[needed - n_cells : needed])
 
 
+def _of_frame(frame: Any) -> xr.DataArray:
+    import xarray as xr
+
+    coords = {"cell": [str(name) for name in frame.index], "gene": [str(name) for name in frame.columns]}
+    return xr.DataArray(frame.to_numpy(), dims=("cell", "gene"), coords=coords)
+
+
 def _by_name(model: PerturbationModel, cells: xr.DataArray) -> tuple[np.ndarray, tuple[str, ...]]:
     if set(cells.dims) != {"cell", "gene"} or "gene" not in cells.coords:
         raise InputError(
@@ -169,7 +147,7 @@ def _by_name(model: PerturbationModel, cells: xr.DataArray) -> tuple[np.ndarray,
             where="control_cells",
         )
     genes = [str(name) for name in cells["gene"].values]
-    _require_unique(genes)
+    require_unique_genes(genes)
     position = {name: i for i, name in enumerate(genes)}
     missing = [name for name in model.genes if name not in position]
     if missing:
@@ -226,93 +204,3 @@ def _own_batches(model: PerturbationModel, own: list[str] | None) -> np.ndarray:
     if unknown:
         raise unknown_names("batch", unknown, model.batches, where="control_cells")
     return np.array([position[name] for name in own], dtype=np.int64)
-
-
-def _controls(columns: dict[str, np.ndarray], model: PerturbationModel) -> np.ndarray:
-    """Return which cells are controls by the column that holds the model's perturbations."""
-    known = np.asarray(model.perturbations)
-    holding = {name: values for name, values in columns.items() if np.isin(values, known).any()}
-    if not holding:
-        return np.ones(len(next(iter(columns.values()), np.empty(0))), dtype=bool)
-    with_control = {
-        name: values == model.control for name, values in holding.items() if (values == model.control).any()
-    }
-    if not with_control:
-        raise InputError(
-            f"no {model.control} cells: obs[{next(iter(holding))!r}] holds perturbed cells only",
-            f"control cells, marked {model.control!r}",
-            "Keep the control cells in the file, or drop the column if all cells are controls",
-            "control_cells",
-        )
-    first, *others = with_control.values()
-    if any((first != other).any() for other in others):
-        raise InputError(
-            f"columns {', '.join(with_control)} disagree on which cells are {model.control}",
-            "one column of perturbations",
-            "Drop the other columns",
-            "control_cells",
-        )
-    return first
-
-
-def _of_line(columns: dict[str, np.ndarray], cell_line: str) -> np.ndarray:
-    lines = {name: values == cell_line for name, values in columns.items() if (values == cell_line).any()}
-    if not lines:
-        there = sorted(set(columns["cell_line"].tolist())) if "cell_line" in columns else []
-        raise unknown_names("cell line", [cell_line], there, where="control_cells")
-    return lines.get("cell_line", next(iter(lines.values())))
-
-
-def _batch_column(columns: dict[str, np.ndarray], model: PerturbationModel) -> np.ndarray | None:
-    """Return the batches of cells: the one column whose every value is a batch of the model."""
-    known = np.asarray(model.batches)
-    holding = {name: values for name, values in columns.items() if np.isin(values, known).all()}
-    chosen = holding.get("batch", holding.get("gem_group"))
-    return chosen if chosen is not None or len(holding) != 1 else next(iter(holding.values()))
-
-
-def _expression(data: Any, model: PerturbationModel) -> tuple[Any, Sequence[str]]:
-    width = len(model.genes)
-    if "X_hvg" not in data.obsm:
-        genes = [str(name) for name in data.var_names]
-        _require_unique(genes)
-        return data.X, genes
-    values = data.obsm["X_hvg"]
-    if values.shape[1] != width:
-        raise InputError(
-            f"obsm['X_hvg'] with {values.shape[1]} columns",
-            f"{width}, the genes of the model: X_hvg is read by position",
-            "Give the X_hvg of the data that the model was trained on, or X with gene names",
-            "control_cells",
-        )
-    _require_named_columns(data, model)
-    return (values.to_numpy() if hasattr(values, "to_numpy") else values), list(model.genes)
-
-
-def _require_named_columns(data: Any, model: PerturbationModel) -> None:
-    """Refuse an X_hvg whose columns the AnnData itself gives other names than the model, where it names them at all."""
-    names = np.asarray(data.var.get("gene_name", data.var_names)).astype(str)
-    if data.n_vars != len(model.genes) and "highly_variable" in data.var:
-        names = names[np.asarray(data.var["highly_variable"], dtype=bool)]
-    if len(names) != len(model.genes):
-        return  # X_hvg need not be a part of X: arc-state asks for no names, and there are none to compare
-    wrong = [(i, str(a), b) for i, (a, b) in enumerate(zip(names, model.genes, strict=True)) if a != b]
-    if wrong:
-        column, given, wanted = wrong[0]
-        raise InputError(
-            f"obsm['X_hvg'] has {len(wrong)} columns under other names, the first is column {column}: {given}",
-            f"{wanted}, since X_hvg is read by position",
-            "Give a DataArray (cell, gene) with names, whose genes are matched by name",
-            "control_cells",
-        )
-
-
-def _require_unique(genes: Sequence[str]) -> None:
-    twice = [name for name, count in Counter(genes).items() if count > 1]
-    if twice:
-        raise InputError(
-            f"{len(twice)} duplicate genes: {', '.join(twice[:5])}",
-            "gene names that occur once, since genes are matched by name",
-            "Make them unique, for instance by their Ensembl identifiers",
-            "control_cells",
-        )

@@ -12,7 +12,8 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacprobe.cells import cells_of_anndata, draw_cells, prepare_cells, read_cells
+from jacprobe.anndata_cells import cells_of_anndata
+from jacprobe.cells import draw_cells, prepare_cells, read_cells
 from jacprobe.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def test_genes_are_matched_by_name_and_others_left_out(order: list[int]):
     shuffled = labelled(values[:, order], tuple(names[order]))
     assert np.array_equal(prepare_cells(MODEL, shuffled).values, VALUES)
     assert np.array_equal(prepare_cells(MODEL, shuffled.transpose("gene", "cell")).values, VALUES)
+
+
+def test_a_data_frame_is_matched_by_its_columns():
+    frame = pd.DataFrame(VALUES[:, ::-1], columns=pd.Index(MODEL.genes[::-1]))
+    assert np.array_equal(prepare_cells(MODEL, frame).values, VALUES)
 
 
 def test_a_bare_array_is_in_the_models_order():

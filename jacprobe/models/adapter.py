@@ -165,7 +165,14 @@ class StateModel:
             module = deepcopy(self.module)
         else:
             module = self._float32()
-        moved = type(self)(module.to(place), self._run, self._architecture, self.provenance)
+        try:
+            module = module.to(place)
+        except (AssertionError, RuntimeError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise InputError(
+                f"device {place}: {first_line}", "a device that is there, with room", "Use device='cpu'", "device"
+            ) from error
+        moved = type(self)(module, self._run, self._architecture, self.provenance)
         moved.weights_sha256, moved.provenance = self.weights_sha256, self.provenance
         return moved
 

@@ -2,7 +2,8 @@
 
 Llama's RMSNorm and its eager softmax cast to float32 and back, so that `.double()` alone leaves errors of 1e-7 in the
 activations and of 1e-3 in central differences. Here both are replaced by functions of the same formula that keep the
-dtype. The weights, and everything else, stay the model's own; float32 models are left as they are.
+dtype. The weights, and everything else, stay the model's own; float32 models are left as they are. The rotary angles of
+a causal build keep the float32 precision that transformers computes them in: they are constants of that model.
 """
 
 from __future__ import annotations

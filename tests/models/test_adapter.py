@@ -168,6 +168,12 @@ def test_going_to_float64_and_back_changes_nothing(model: StateModel, cells: NDA
     assert model.to(dtype="float32") is model
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_there_is_refused(model: StateModel):
+    with pytest.raises(InputError, match=r"device cuda: .*Use device='cpu'"):
+        model.to(device="cuda")
+
+
 def test_other_weights_have_another_hash_and_say_what_they_are(model: StateModel, cells: NDArray):
     other = model.with_module(model.fresh_module(seed=1), "untrained")
     assert other.provenance["weights"] == "untrained"
