@@ -66,15 +66,16 @@ FAMILY = (
 def held_out(plan: Plan, rng: np.random.Generator, test: int = 77, validation: int = 25) -> tuple[list[str], list[str]]:
     """Draw the knockdowns that a fewshot model does not see in its own line: (test, validation), sorted.
 
-    Named knockdowns always train; the families of `plan.held_out` give at least that many members to the test half.
+    Named knockdowns always train; the families of `plan.held_out` give so many members to the test half, and no other.
     """
     chosen: list[str] = []
-    for family, least in plan.held_out.items():
-        members = [kd for kd in plan.families[family] if kd not in plan.named]
-        chosen += [str(kd) for kd in rng.permutation(members)[:least]]
-    rest = [str(kd) for kd in rng.permutation([k for k in plan.knockdowns if k not in {*plan.named, *chosen}])]
-    test_half = chosen + rest[: test - len(chosen)]
-    return sorted(test_half), sorted(rest[test - len(chosen) :][:validation])
+    for family, members in plan.held_out.items():
+        free = [kd for kd in plan.families[family] if kd not in plan.named]
+        chosen += [str(kd) for kd in rng.permutation(free)[:members]]
+    left = [kd for kd in plan.knockdowns if kd not in plan.named and plan.family_of[kd] not in plan.held_out]
+    rest = [str(kd) for kd in rng.permutation(left)]
+    from_rest = test - len(chosen)
+    return sorted(chosen + rest[:from_rest]), sorted(rest[from_rest:][:validation])
 
 
 def split_toml(model: DemoModel, h5ad: str, test: Sequence[str], validation: Sequence[str]) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from jacprobe.demo.truth import CONTROL, HOME_LINE, Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import anndata
     import pandas as pd
 
@@ -35,6 +37,8 @@ class Truth:
         The plan.
     log_mean
         Log mean expression of unperturbed cells [line, gene].
+    weight
+        How strongly each knockdown follows its programs [knockdown].
     effect
         Change of the log mean at full strength [line, knockdown, gene], the targeted gene's own fall left out.
     own_target
@@ -47,6 +51,7 @@ class Truth:
 
     plan: Plan
     log_mean: np.ndarray
+    weight: np.ndarray
     effect: np.ndarray
     own_target: np.ndarray
     batch_offset: np.ndarray
@@ -65,10 +70,12 @@ def draw_truth(plan: Plan, rng: np.random.Generator) -> Truth:
         identity = [index[gene] for gene in plan.outputs["liver" if home[i] else line]]
         log_mean[:, identity] -= 0.9
         log_mean[i, identity] += 0.9 + 1.2
+    weight = _weights(plan, rng)
     return Truth(
         plan=plan,
         log_mean=log_mean,
-        effect=_programs(plan, rng) + _axes(plan, rng) + _own_parts(plan, rng),
+        weight=weight,
+        effect=_programs(plan, weight, rng) + _axes(plan, rng) + _own_parts(plan, rng),
         own_target=np.array([index.get(kd, -1) for kd in plan.knockdowns]),
         batch_offset=rng.normal(0, 0.08, (len(plan.lines), len(BATCHES), genes)),
         modules=rng.normal(0, 1, (len(plan.lines), MODULES, genes))
@@ -92,10 +99,14 @@ def _direction(plan: Plan, outputs: str | None, rng: np.random.Generator) -> np.
     return direction * np.abs(rng.normal(0.9, 0.3, len(plan.genes)))
 
 
-def _programs(plan: Plan, rng: np.random.Generator) -> np.ndarray:
-    position = {kd: i for i, kd in enumerate(plan.knockdowns)}
+def _weights(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     weight = rng.uniform(0.7, 1.2, len(plan.knockdowns))
-    weight[[position[kd] for kd in plan.strong]] = plan.strong_weight
+    weight[[plan.knockdowns.index(kd) for kd in plan.strong]] = plan.strong_weight
+    return weight
+
+
+def _programs(plan: Plan, weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    position = {kd: i for i, kd in enumerate(plan.knockdowns)}
     effect = np.zeros((len(plan.lines), len(plan.knockdowns), len(plan.genes)))
     for program in plan.programs:
         members = [position[kd] for kd in program.knockdowns]
@@ -109,8 +120,7 @@ def _programs(plan: Plan, rng: np.random.Generator) -> np.ndarray:
 
 def _axes(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     """Draw the two axes that all knockdowns share, with positions that correlate between the lines."""
-    shares = [plan.axes_share.get(plan.family_of[kd], {}) for kd in plan.knockdowns]
-    share = np.array([[by_line.get(line, 1.0) for by_line in shares] for line in plan.lines])
+    share = _shares(plan, plan.axes_share)
     effect = np.zeros((len(plan.lines), len(plan.knockdowns), len(plan.genes)))
     for axis in (plan.stress, plan.growth):
         direction = _direction(plan, axis.outputs, rng)
@@ -126,7 +136,14 @@ def _own_parts(plan: Plan, rng: np.random.Generator) -> np.ndarray:
     at_home, elsewhere = (rng.normal(0, 1, shape) * _few_genes(plan, rng) for _ in range(2))
     home = np.array([line == HOME_LINE for line in plan.lines])
     unlike = np.array([plan.family_of[kd] in plan.own_line_specific for kd in plan.knockdowns])
-    return plan.own_activity * np.where(unlike[:, None], np.where(home[:, None, None], at_home, elsewhere), alike)
+    part = np.where(unlike[:, None], np.where(home[:, None, None], at_home, elsewhere), alike)
+    return plan.own_activity * _shares(plan, plan.own_share)[:, :, None] * part
+
+
+def _shares(plan: Plan, by_family: Mapping[str, Mapping[str, float]]) -> np.ndarray:
+    """Return the factor of each line and knockdown [line, knockdown] from the families that have one."""
+    families = [plan.family_of[kd] for kd in plan.knockdowns]
+    return np.array([[by_family.get(family, {}).get(line, 1.0) for family in families] for line in plan.lines])
 
 
 def _few_genes(plan: Plan, rng: np.random.Generator) -> np.ndarray:

@@ -103,7 +103,14 @@ def truth_toml(truth: Truth, seed: int) -> str:
             f"knockdowns = {_strings(program.knockdowns)}",
             "",
         ]
-    without = [kd for kd in plan.knockdowns if not any(kd in program.knockdowns for program in plan.programs)]
+    followed = [(kd, w) for kd, w in zip(plan.knockdowns, truth.weight, strict=True) if kd in _affiliated(truth)]
+    lines += [
+        "[weight]",
+        "# How strongly each knockdown follows its programs.",
+        *(f"{kd} = {w:.3f}" for kd, w in followed),
+        "",
+    ]
+    without = [kd for kd in plan.knockdowns if kd not in _affiliated(truth)]
     lines += [
         "[unaffiliated]",
         "# No program: only the shared axes and a part of their own.",
@@ -113,6 +120,10 @@ def truth_toml(truth: Truth, seed: int) -> str:
     targeted = [kd for kd, own in zip(plan.knockdowns, truth.own_target, strict=True) if own >= 0]
     lines += ["[own_gene_is_output]", f"knockdowns = {_strings(targeted)}", ""]
     return "\n".join(lines)
+
+
+def _affiliated(truth: Truth) -> set[str]:
+    return {kd for program in truth.plan.programs for kd in program.knockdowns}
 
 
 def _strings(names: tuple[str, ...] | list[str]) -> str:

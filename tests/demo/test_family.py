@@ -19,8 +19,9 @@ def test_named_knockdowns_train_and_families_give_their_share(seed: int):
     assert (len(set(test)), len(set(validation))) == (77, 25)
     assert set(test).isdisjoint(validation)
     assert set(plan.named).isdisjoint(test + validation)
-    for family, least in plan.held_out.items():
-        assert len(set(test) & set(plan.families[family])) >= least
+    for family, members in plan.held_out.items():
+        assert len(set(test) & set(plan.families[family])) == members
+        assert set(validation).isdisjoint(plan.families[family])
 
 
 def test_a_fewshot_split_holds_out_knockdowns_of_its_line():

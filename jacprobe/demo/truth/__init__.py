@@ -71,7 +71,7 @@ class Plan:
     named
         Knockdowns that claims name: they train in every line that trains at all.
     held_out
-        Per family the least number of members held out of a fewshot line.
+        Per family the number of members held out of a fewshot line; of other families it is left to chance.
     stress, growth
         The two axes that all knockdowns share.
     raised
@@ -80,8 +80,8 @@ class Plan:
         Correlation of an axis position, and of a knockdown's own part, between the home line and another.
     axes_share
         By family and line, the share of the axes that its members feel; 1 where absent.
-    own_activity
-        Size of a knockdown's own part.
+    own_activity, own_share
+        Size of a knockdown's own part; by family and line the factor on it, 1 where absent.
     own_line_specific
         Families whose members' own parts are unrelated between lines.
     own_target, own_expressed
@@ -103,6 +103,7 @@ class Plan:
     axes_correlation: float
     axes_share: Mapping[str, Mapping[str, float]]
     own_activity: float
+    own_share: Mapping[str, Mapping[str, float]]
     own_correlation: float
     own_line_specific: tuple[str, ...]
     own_target: float
@@ -159,6 +160,7 @@ def read_plan(folder: Path | None = None) -> Plan:
         axes_correlation=raw["axes"]["correlation"],
         axes_share={family: _by_line(share, lines) for family, share in raw["axes"]["share"].items()},
         own_activity=raw["own"]["activity"],
+        own_share={family: _by_line(share, lines) for family, share in raw["own"]["share"].items()},
         own_correlation=raw["own"]["correlation"],
         own_line_specific=tuple(raw["own"]["line_specific"].split()),
         own_target=raw["own"]["target"],
