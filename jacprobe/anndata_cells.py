@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from jacprobe.models.protocol import PerturbationModel
+    from jacprobe.models.protocol import Named
 
 
-def cells_of_anndata(data: Any, model: PerturbationModel, cell_line: str | None = None) -> xr.DataArray:
+def cells_of_anndata(data: Any, model: Named, cell_line: str | None = None) -> xr.DataArray:
     """Return the control cells of an AnnData as a DataArray (cell, gene), with `batch` where a column holds it.
 
     Columns of `obs` are recognised by what they hold: the perturbations of the model, its batches, the cell line asked
@@ -46,7 +46,7 @@ def cells_of_anndata(data: Any, model: PerturbationModel, cell_line: str | None 
     return xr.DataArray(dense, dims=("cell", "gene"), coords=coords, attrs={"units": "log1p"})
 
 
-def _controls(columns: dict[str, np.ndarray], model: PerturbationModel) -> np.ndarray:
+def _controls(columns: dict[str, np.ndarray], model: Named) -> np.ndarray:
     """Return which cells are controls by the column that holds the model's perturbations."""
     known = np.asarray(model.perturbations)
     holding = {name: values for name, values in columns.items() if np.isin(values, known).any()}
@@ -81,7 +81,7 @@ def _of_line(columns: dict[str, np.ndarray], cell_line: str) -> np.ndarray:
     return lines.get("cell_line", next(iter(lines.values())))
 
 
-def _batch_column(columns: dict[str, np.ndarray], model: PerturbationModel) -> np.ndarray | None:
+def _batch_column(columns: dict[str, np.ndarray], model: Named) -> np.ndarray | None:
     """Return the batches of cells: the one column whose every value is a batch of the model."""
     known = np.asarray(model.batches)
     holding = {name: values for name, values in columns.items() if np.isin(values, known).all()}
@@ -89,7 +89,7 @@ def _batch_column(columns: dict[str, np.ndarray], model: PerturbationModel) -> n
     return chosen if chosen is not None or len(holding) != 1 else next(iter(holding.values()))
 
 
-def _expression(data: Any, model: PerturbationModel) -> tuple[Any, Sequence[str]]:
+def _expression(data: Any, model: Named) -> tuple[Any, Sequence[str]]:
     width = len(model.genes)
     if "X_hvg" not in data.obsm:
         genes = [str(name) for name in data.var_names]
@@ -107,7 +107,7 @@ def _expression(data: Any, model: PerturbationModel) -> tuple[Any, Sequence[str]
     return (values.to_numpy() if hasattr(values, "to_numpy") else values), list(model.genes)
 
 
-def _require_named_columns(data: Any, model: PerturbationModel) -> None:
+def _require_named_columns(data: Any, model: Named) -> None:
     """Refuse an X_hvg whose columns the AnnData itself gives other names than the model, where it names them at all."""
     names = np.asarray(data.var.get("gene_name", data.var_names)).astype(str)
     if data.n_vars != len(model.genes) and "highly_variable" in data.var:

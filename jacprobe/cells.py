@@ -16,7 +16,7 @@ from jacprobe.errors import InputError, unknown_names
 if TYPE_CHECKING:
     import xarray as xr
 
-    from jacprobe.models.protocol import PerturbationModel
+    from jacprobe.models.protocol import Named
 
 BatchRule = Literal["first", "own"]
 
@@ -51,7 +51,7 @@ class ControlCells:
         return digest.hexdigest()
 
 
-def prepare_cells(model: PerturbationModel, given: Any, batch: BatchRule = "first") -> ControlCells:
+def prepare_cells(model: Named, given: Any, batch: BatchRule = "first") -> ControlCells:
     """Return control cells checked against `model` and in its order.
 
     Parameters
@@ -90,7 +90,7 @@ def prepare_cells(model: PerturbationModel, given: Any, batch: BatchRule = "firs
     return ControlCells(values, index, names, batch)
 
 
-def read_cells(path: str | Path, model: PerturbationModel, cell_line: str | None = None) -> xr.DataArray:
+def read_cells(path: str | Path, model: Named, cell_line: str | None = None) -> xr.DataArray:
     """Return the control cells of an h5ad file, of one line where `cell_line` is given: (cell, gene) with `batch`.
 
     Raises
@@ -139,7 +139,7 @@ def _of_frame(frame: Any) -> xr.DataArray:
     return xr.DataArray(frame.to_numpy(), dims=("cell", "gene"), coords=coords)
 
 
-def _by_name(model: PerturbationModel, cells: xr.DataArray) -> tuple[np.ndarray, tuple[str, ...]]:
+def _by_name(model: Named, cells: xr.DataArray) -> tuple[np.ndarray, tuple[str, ...]]:
     if set(cells.dims) != {"cell", "gene"} or "gene" not in cells.coords:
         raise InputError(
             f"a DataArray of {', '.join(map(str, cells.dims))} with coordinates {', '.join(map(str, cells.coords))}",
@@ -162,7 +162,7 @@ def _by_name(model: PerturbationModel, cells: xr.DataArray) -> tuple[np.ndarray,
     return values, tuple(map(str, names))
 
 
-def _checked(model: PerturbationModel, values: np.ndarray) -> np.ndarray:
+def _checked(model: Named, values: np.ndarray) -> np.ndarray:
     """Return the values as floats, once they are cells that the model can read."""
     width = len(model.genes)
     if values.ndim != 2 or values.shape[1] != width:
@@ -191,7 +191,7 @@ def _checked(model: PerturbationModel, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _own_batches(model: PerturbationModel, own: list[str] | None) -> np.ndarray:
+def _own_batches(model: Named, own: list[str] | None) -> np.ndarray:
     if own is None:
         raise InputError(
             "control cells without batches",

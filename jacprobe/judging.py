@@ -111,7 +111,9 @@ class Judging:
         """Return what the verdict stands on: weights, mask, batch, versions, seed, and the command that repeats it."""
         study = self.study
         return {
-            "models": {role: dict(study.model(role).provenance) for role in self.models(claim) if role in study.models},
+            "models": {
+                role: dict(study.identity(role).provenance) for role in self.models(claim) if role in study.models
+            },
             "study_sha256": study.sha256,
             "batch": study.batch,
             "n_cells": study.n_cells,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from jacprobe.cells import BatchRule
     from jacprobe.models.adapter import StateModel
+    from jacprobe.models.identity import Identity
     from jacprobe.requests import Control, Request
     from jacprobe.verdicts.claim import Claim
 
@@ -101,10 +102,7 @@ class Study:
         copy = parse_control_role(role)
         if copy is not None:
             return _control_copy(self.model(copy[0]), *copy[1:])
-        if role not in self.models:
-            raise EvidenceMissingError(
-                f"no model for the role {role}", f"one of {', '.join(self.models) or 'none'}", where=self.name
-            )
+        self.identity(role)
         key = ("model", role, mask)
         if key not in self._cache:
             from jacprobe.models.state import load_run
@@ -124,24 +122,22 @@ class Study:
 
             entry = self.models[role]
             rng = stream(self.seed, "control-cells", entry.cell_line)
-            line = read_cells(self.control_cells_file, self.model(role), cell_line=entry.cell_line)
+            line = read_cells(self.control_cells_file, self.identity(role), cell_line=entry.cell_line)
             self._cache[key] = draw_cells(line, self.n_cells, rng, draw=draw)
         return self._cache[key]
 
-    def summaries(self) -> dict[str, dict[str, str]]:
-        """Return per role what identifies its model, read from the run folder without building the model."""
-        if not self.models:
-            return {}
-        from jacprobe.models.run_folder import read_run_folder
-        from jacprobe.models.state import mask_of
-        from jacprobe.models.weights import weights_sha256
+    def identity(self, role: str) -> Identity:
+        """Return what the run of `role` is (names, mask, hash, provenance), read without building the model."""
+        if role not in self.models:
+            raise EvidenceMissingError(
+                f"no model for the role {role}", f"one of {', '.join(self.models) or 'none'}", where=self.name
+            )
+        key = ("identity", role)
+        if key not in self._cache:
+            from jacprobe.models.identity import identify
 
-        found = {}
-        for role, entry in self.models.items():
-            run = read_run_folder(entry.run, entry.checkpoint)
-            mask, _ = mask_of(run.hyperparameters, "auto")
-            found[role] = {"mask": mask, "weights_sha256": weights_sha256(run.state_dict)}
-        return found
+            self._cache[key] = identify(self.models[role].run, self.models[role].checkpoint)
+        return self._cache[key]
 
     def gene_set(self, name: str, variant: str = "published") -> tuple[str, ...]:
         """Return the members of a set among the knockdowns of the study's models, in their order."""
@@ -157,7 +153,7 @@ class Study:
     @property
     def knockdowns(self) -> tuple[str, ...]:
         """Every knockdown that a model of the study knows, each once, controls left out."""
-        models = [self.model(role) for role in self.models]
+        models = [self.identity(role) for role in self.models]
         names = (name for model in models for name in model.perturbations if name != model.control)
         return tuple(dict.fromkeys(names))
 

@@ -27,8 +27,9 @@ def header_lines(study: Study) -> list[str]:
         f"study: {study.name} ({inert(study.title)})",
         f"device: {study.device}, batch: {study.batch}, control cells a set: {study.n_cells}, seed: {study.seed}",
     ]
-    for role, summary in study.summaries().items():
-        lines.append(f"model: {role}, mask {summary['mask']}, weights {summary['weights_sha256'][:12]}")
+    for role in study.models:
+        identity = study.identity(role)
+        lines.append(f"model: {role}, mask {identity.provenance['mask']}, weights {identity.weights_sha256[:12]}")
     return lines
 
 

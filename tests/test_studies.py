@@ -55,7 +55,7 @@ def test_what_a_study_lacks_makes_evidence_missing(folder):
     study = open_study(folder)
     with pytest.raises(EvidenceMissingError, match="no model for the role fewshot/hepg2"):
         study.resolve(Delta("fewshot/hepg2"))
-    with pytest.raises(EvidenceMissingError, match="none of the models"):
+    with pytest.raises(EvidenceMissingError, match="lacks the models fewshot/hepg2, zeroshot/hepg2"):
         study.resolve(EveryRole(Delta("fewshot/hepg2"), ("fewshot/hepg2", "zeroshot/hepg2")))
     with pytest.raises(EvidenceMissingError, match="no probe serves"):
         study.resolve(Request())

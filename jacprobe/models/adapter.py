@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from jacprobe.errors import InputError
 from jacprobe.models.float64 import to_float64
+from jacprobe.models.identity import NO_BATCH
 from jacprobe.models.weights import weights_sha256
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from jacprobe.models.run_folder import RunFolder
 
-_NO_BATCH = ("none",)
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -63,7 +63,7 @@ class StateModel:
         self.genes = run.genes
         self.perturbations = run.perturbations
         self.control = run.control
-        self.batches = run.batches or _NO_BATCH
+        self.batches = run.batches or NO_BATCH
         self.cell_types = run.cell_types
         self.split: Mapping[str, str] = run.split.tags
         self.cell_set_len = int(run.hyperparameters["cell_set_len"])

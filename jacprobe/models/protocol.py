@@ -15,6 +15,40 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+class Named(Protocol):
+    """What of a model can be known without building it: the names by which control cells are put in its order."""
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the columns of input and output, in the model's order."""
+        ...
+
+    @property
+    def perturbations(self) -> tuple[str, ...]:
+        """Names of the perturbations, the control among them."""
+        ...
+
+    @property
+    def control(self) -> str:
+        """The perturbation that stands for no knockdown."""
+        ...
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """Names of the batches."""
+        ...
+
+    @property
+    def cell_set_len(self) -> int:
+        """Cells in a set of the training."""
+        ...
+
+    @property
+    def any_set_len(self) -> bool:
+        """Whether sets of another size are admitted."""
+        ...
+
+
 @runtime_checkable
 class PerturbationModel(Protocol):
     """A model that predicts the expression of control cells under a perturbation.

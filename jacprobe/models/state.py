@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from jacprobe.errors import InputError, JacprobeError, RunFolderError
+from jacprobe.errors import JacprobeError, RunFolderError
 from jacprobe.models.adapter import StateModel, device_of, dtype_of
+from jacprobe.models.identity import Mask, mask_of, run_provenance
 from jacprobe.models.run_folder import RunFolder, predicting_weights, read_run_folder
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
-
-Mask = Literal["bidirectional", "causal"]
 
 # Options of arc-state that change the function the adapter writes out above, with the value that it covers.
 _COVERED: dict[str, tuple[object, ...]] = {
@@ -86,37 +85,12 @@ def load_run(
     wanted_dtype, place = dtype_of(dtype), device_of(device)
     run = read_run_folder(path, checkpoint)
     require_covered(run.hyperparameters, run.checkpoint)
-    in_force, rule = mask_of(run.hyperparameters, mask)
+    provenance = run_provenance(run, mask)
+    in_force: Mask = mask_of(run.hyperparameters, mask)[0]
     architecture = StateArchitecture(run.hyperparameters, in_force, run.checkpoint)
     module = _loaded_module(run, architecture)
     _require_mask(module, in_force)
-    provenance = {
-        "model": "StateTransitionPerturbationModel",
-        "run": run.name,
-        "checkpoint": run.checkpoint,
-        "mask": in_force,
-        "mask_rule": rule,
-        "split": run.split.source,
-        "split_line": run.split.line,
-        "arc-state": version("arc-state"),
-        "transformers": version("transformers"),
-        "torch": version("torch"),
-    }
     return StateModel(module, run, architecture, provenance).to(place, wanted_dtype)
-
-
-def mask_of(hyperparameters: Mapping[str, Any], asked: str) -> tuple[Mask, str]:
-    """Return the mask to build and the rule that says so."""
-    if asked == "bidirectional":
-        return "bidirectional", "asked for"
-    if asked == "causal":
-        return "causal", "asked for"
-    if asked != "auto":
-        raise InputError(f"mask {asked!r}", "'auto', 'bidirectional' or 'causal'", where="mask")
-    flag = hyperparameters["transformer_backbone_kwargs"].get("bidirectional_attention")
-    if flag is None:
-        return "bidirectional", "flag absent: a checkpoint of 2025, made to be bidirectional"
-    return ("bidirectional", "flag true") if flag else ("causal", "flag false")
 
 
 def require_covered(given: Mapping[str, Any], where: str) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from fixtures.run_folders import PUBLISHED, Shape, perturbation_names, random_cells, write_run_folder
 from jacprobe.errors import InputError, JacprobeError, RunFolderError
+from jacprobe.models.identity import identify
 from jacprobe.models.state import load_run
 from jacprobe.models.weights import weights_sha256
 from jacprobe.probes.response import predict
@@ -205,3 +206,10 @@ def test_the_published_shape_loads_from_a_flagless_folder_of_2025_and_predicts(t
     assert y.dims == ("kd", "gene")
     assert y.shape == (3, 2000)
     assert float(y.std("kd").mean()) > 0.01
+
+
+def test_a_run_is_identified_without_building_the_model_as_the_model_tells_itself(run: Path):
+    identity, model = identify(run), load_run(run, device="cpu")
+    assert dict(identity.provenance) == dict(model.provenance)
+    for name in ("genes", "perturbations", "control", "batches", "cell_set_len", "split", "weights_sha256"):
+        assert getattr(identity, name) == getattr(model, name)
