@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from jacprobe.errors import InputError, JacprobeError
+from jacprobe.errors import InputError
 from jacprobe.jacobian.blocks import Unrecognised, recognise
 from jacprobe.jacobian.gemm import Gemm, Way, choose
 from jacprobe.jacobian.generic import jacobian_autograd, jacobian_generic, tangents
 from jacprobe.jacobian.local import local_jacobian
+from jacprobe.jacobian.memory import is_out_of_memory, too_little_memory
 from jacprobe.models.protocol import DifferentiableInPert
 
 if TYPE_CHECKING:
@@ -64,20 +65,15 @@ class Engine:
             try:
                 return self._compute(pert, self.at_once)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
-                if self.at_once == 1:
-                    raise JacprobeError(
-                        given="out of memory for a single direction and cell",
-                        wanted="memory for one forward pass with one derivative",
-                        mend="Use fewer control cells, a smaller dtype or a larger machine.",
-                        where=f"{self.name} engine",
-                    ) from error
-                shrunk = max(1, self.at_once // 2)
-                _log.warning(
-                    "out of memory: the %s engine now takes %d at once, not %d", self.name, shrunk, self.at_once
-                )
-                self.at_once = shrunk
+                if self.at_once == 1 and len(pert) == 1:
+                    raise too_little_memory("a single direction and cell", f"{self.name} engine") from error
+            if self.at_once == 1:
+                return torch.cat([self(one) for one in pert.split(1)])
+            shrunk = self.at_once // 2
+            _log.warning("out of memory: the %s engine now takes %d at once, not %d", self.name, shrunk, self.at_once)
+            self.at_once = shrunk
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -195,7 +191,7 @@ def _probe(
     try:
         response, slopes = tangents(forward, encoded, pert, batch, directions)
     except (NotImplementedError, RuntimeError) as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise
         raise InputError(
             given=f"a model without forward derivative in pert ({type(error).__name__}: {error})",
@@ -239,9 +235,3 @@ def _local_rules(
     if not error <= TOLERANCE[model.dtype]:
         return None, f"the local rules differ from the model by {error:.1e}, relative"
     return blocks, f"local rules verified against generic on {len(directions)} random directions ({error:.0e})"
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -64,7 +64,7 @@ class Gemm:
         return _onednn() if self.way == "onednn" else nullcontext()
 
     def __str__(self) -> str:
-        return self.way if isnan(self.gflops) else f"{self.way} ({self.gflops:.0f} GFLOP/s, error {self.error:.0e})"
+        return self.way if isnan(self.error) else f"{self.way} (error {self.error:.0e})"
 
 
 @contextmanager

@@ -112,4 +112,4 @@ def mean_features(
         x = model.activations(encoded.expand(size, *encoded.shape), pert, batch.expand(size, -1), layer)
         return (x if sae is None else sae.encode(x)).mean(dim=1)
 
-    return torch.cat(list(in_passes(compute, vectors, len(encoded))))
+    return in_passes(compute, vectors, len(encoded))

@@ -99,5 +99,5 @@ def silenced_responses(
         return model.forward(model.encode_cells(cells), pert.expand(size, -1), batch.expand(size, -1)).mean(dim=1)
 
     items = torch.tensor([nothing, *genes], device=values.device)
-    found = torch.cat(list(in_passes(silenced, items, len(values))))
+    found = in_passes(silenced, items, len(values))
     return found[1:] - found[:1]

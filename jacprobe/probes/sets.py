@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ import torch
 
 from jacprobe.cells import BatchRule, ControlCells, prepare_cells
 from jacprobe.errors import InputError, unknown_names
+from jacprobe.jacobian.memory import is_out_of_memory, too_little_memory
 from jacprobe.models.protocol import DifferentiableInPert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
+
+_log = logging.getLogger(__name__)
 
 CELLS_AT_ONCE = 256  # in one pass: enough to keep matrix products busy
 
@@ -85,23 +89,47 @@ def positions(kind: str, names: Sequence[str], known: Sequence[str], where: str)
 
 
 @torch.no_grad()
-def in_passes(compute: Callable[[Tensor], Tensor], items: Tensor, cells: int) -> Iterator[Tensor]:
-    """Yield `compute(part)` for consecutive parts of `items`, all of one length, the last one padded and cut.
+def in_passes(compute: Callable[[Tensor], Tensor], items: Tensor, cells: int) -> Tensor:
+    """Return `compute(items)` taken in consecutive parts of one length, the last one padded and cut.
 
     `compute` maps [B, ...] to [B, ...], item by item; `cells` is how many cells one item sends through the model. Where
-    an item's result is not bit for bit the same in every position of a part, shorter parts are taken, down to one.
+    an item's result is not bit for bit the same in every position of a part, or memory runs out, shorter parts are
+    taken, down to one.
+
+    Raises
+    ------
+    JacprobeError
+        Memory runs out for a single item.
     """
     size = max(1, CELLS_AT_ONCE // cells)
     while size > 1 and not _position_free(compute, items[:1], size):
         size //= 2
+    while True:
+        try:
+            return torch.cat(list(_parts(compute, items, size)))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if size == 1:
+                raise too_little_memory("a single set of cells", "control_cells") from error
+        _log.warning("out of memory: %d sets of cells now go through the model at once, not %d", size // 2, size)
+        size //= 2
+
+
+def _parts(compute: Callable[[Tensor], Tensor], items: Tensor, size: int) -> Iterator[Tensor]:
     padded = torch.cat([items, items[-1:].repeat(-len(items) % size, *[1] * (items.dim() - 1))])
     for start in range(0, len(items), size):
         yield compute(padded[start : start + size])[: len(items) - start]
 
 
 def _position_free(compute: Callable[[Tensor], Tensor], item: Tensor, size: int) -> bool:
-    """Tell whether one item gives the same bits at every position of a pass of `size`."""
-    found = compute(item.repeat(size, *[1] * (item.dim() - 1)))
+    """Tell whether one item gives the same bits at every position of a pass of `size`; not where memory is short."""
+    try:
+        found = compute(item.repeat(size, *[1] * (item.dim() - 1)))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
     return bool((found == found[:1]).all())
 
 

@@ -122,7 +122,7 @@ def target_gradients(
             slopes = [torch.autograd.grad(row, shift, retain_graph=True)[0].squeeze(1) for row in rows]
         return torch.stack([slope.index_select(1, columns) for slope in slopes], dim=2)
 
-    return torch.cat(list(in_passes(gradients, vectors, len(values))))
+    return in_passes(gradients, vectors, len(values))
 
 
 def _cells(model: DifferentiableInPert, prepared: EncodedCells, cells: str) -> tuple[Tensor, Tensor]:

@@ -151,6 +151,21 @@ def test_out_of_memory_shrinks_the_chunk_and_says_so_once(tiny, cells, exact, ca
     ]
 
 
+def test_out_of_memory_for_several_knockdowns_takes_them_one_by_one(tiny, cells, monkeypatch):
+    model = tiny()
+    engine = prepare(model, model.encode_cells(cells), BATCH, engine="generic")
+    pert = model.pert_vectors(torch.arange(3))
+    wanted = engine(pert)
+
+    def allocate(forward, encoded, pert, batch, directions):
+        if len(pert) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return tangents(forward, encoded, pert, batch, directions)
+
+    monkeypatch.setattr(generic, "tangents", allocate)
+    torch.testing.assert_close(engine(pert), wanted, rtol=1e-12, atol=1e-14)
+
+
 def test_out_of_memory_for_a_single_direction_is_an_error(tiny, cells):
     model = tiny()
     engine = prepare(model, model.encode_cells(cells), BATCH, engine="generic")
