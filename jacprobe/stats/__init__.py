@@ -1,6 +1,6 @@
 """Rules A to P: pure functions from arrays to an `Estimate`.
 
-Nothing is imported before it is asked for (PEP 562): scipy, statsmodels and numba take seconds.
+Nothing is imported before it is asked for (PEP 562): scipy, scikit-learn and numba take seconds.
 """
 
 from __future__ import annotations
@@ -10,39 +10,114 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jacprobe.stats import published
+    from jacprobe.stats.clusterings import clustering_agreement, clustering_agreement_difference, ward_labels
+    from jacprobe.stats.clusters import cluster_contrast, cluster_contrast_difference
+    from jacprobe.stats.contrasts import paired_contrast, panel_contrast, vector_contrast
     from jacprobe.stats.deterministic import exact
+    from jacprobe.stats.learned import learned_contrast
     from jacprobe.stats.matrices import matrix_correlation, matrix_correlation_difference, noise_ceiling
     from jacprobe.stats.multiplicity import bh, by, holm, intersection_union
+    from jacprobe.stats.neighbourhoods import neighbour_rank, neighbourhood_purity, neighbourhood_recall, neighbours
+    from jacprobe.stats.overlap import (
+        coclustering,
+        coclustering_difference,
+        enrichment,
+        enrichment_table,
+        output_enrichment,
+    )
     from jacprobe.stats.own_gene import own_gene_contrast
+    from jacprobe.stats.profiles import largest_agreement, profile_agreement, share_anticorrelated, share_below
+    from jacprobe.stats.ranks import outranks, percentile_rank
+    from jacprobe.stats.reproduction import draw_spread, flip, reproduces
     from jacprobe.stats.sets import set_coherence, set_coherence_difference
+    from jacprobe.stats.spectra import leading_share
+    from jacprobe.stats.vectors import vector_correlation
 
 _HOME = {
     "bh": "multiplicity",
     "by": "multiplicity",
+    "cluster_contrast": "clusters",
+    "cluster_contrast_difference": "clusters",
+    "clustering_agreement": "clusterings",
+    "clustering_agreement_difference": "clusterings",
+    "coclustering": "overlap",
+    "coclustering_difference": "overlap",
+    "draw_spread": "reproduction",
+    "enrichment": "overlap",
+    "enrichment_table": "overlap",
     "exact": "deterministic",
+    "flip": "reproduction",
     "holm": "multiplicity",
+    "intersection_union": "multiplicity",
+    "largest_agreement": "profiles",
+    "leading_share": "spectra",
+    "learned_contrast": "learned",
     "matrix_correlation": "matrices",
     "matrix_correlation_difference": "matrices",
+    "neighbour_rank": "neighbourhoods",
+    "neighbourhood_purity": "neighbourhoods",
+    "neighbourhood_recall": "neighbourhoods",
+    "neighbours": "neighbourhoods",
     "noise_ceiling": "matrices",
-    "intersection_union": "multiplicity",
+    "output_enrichment": "overlap",
+    "outranks": "ranks",
     "own_gene_contrast": "own_gene",
+    "paired_contrast": "contrasts",
+    "panel_contrast": "contrasts",
+    "percentile_rank": "ranks",
+    "profile_agreement": "profiles",
+    "reproduces": "reproduction",
     "set_coherence": "sets",
     "set_coherence_difference": "sets",
+    "share_anticorrelated": "profiles",
+    "share_below": "profiles",
+    "vector_contrast": "contrasts",
+    "vector_correlation": "vectors",
+    "ward_labels": "clusterings",
 }
 
 __all__ = [
     "bh",
     "by",
+    "cluster_contrast",
+    "cluster_contrast_difference",
+    "clustering_agreement",
+    "clustering_agreement_difference",
+    "coclustering",
+    "coclustering_difference",
+    "draw_spread",
+    "enrichment",
+    "enrichment_table",
     "exact",
+    "flip",
     "holm",
     "intersection_union",
+    "largest_agreement",
+    "leading_share",
+    "learned_contrast",
     "matrix_correlation",
     "matrix_correlation_difference",
+    "neighbour_rank",
+    "neighbourhood_purity",
+    "neighbourhood_recall",
+    "neighbours",
     "noise_ceiling",
+    "output_enrichment",
+    "outranks",
     "own_gene_contrast",
+    "paired_contrast",
+    "panel_contrast",
+    "percentile_rank",
+    "profile_agreement",
     "published",
+    "reproduces",
     "set_coherence",
     "set_coherence_difference",
+    "share_anticorrelated",
+    "share_below",
+    "vector_contrast",
+    "vector_correlation",
+    "ward_labels",
 ]
 
 

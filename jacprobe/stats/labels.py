@@ -28,11 +28,17 @@ class Labelled:
     names: tuple[str, ...]
 
     def take(self, names: Sequence[str]) -> FloatArray:
-        """Return the rows (of a square matrix rows and columns) of `names`, in that order."""
+        """Return the rows of `names`, in that order."""
+        return self.values[self._places(names)]
+
+    def submatrix(self, names: Sequence[str]) -> FloatArray:
+        """Return rows and columns of `names`, in that order, of a similarity matrix."""
+        places = self._places(names)
+        return self.values[np.ix_(places, places)]
+
+    def _places(self, names: Sequence[str]) -> IntArray:
         place = {name: i for i, name in enumerate(self.names)}
-        index = np.array([place[name] for name in names], dtype=np.intp)
-        square = self.values.ndim == 2 and self.values.shape[0] == self.values.shape[1]
-        return self.values[np.ix_(index, index)] if square else self.values[index]
+        return np.array([place[name] for name in names], dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ def is_labelled(array: object) -> bool:
 
 def axis_names(array: Any, axis: int) -> tuple[str, ...]:
     """Return the coordinate of one axis as strings; of an axis without a coordinate, its positions."""
+    if isinstance(array, Labelled):
+        return array.names
     size = np.shape(array)[axis]
     if is_labelled(array) and array.dims[axis] in array.coords:
         return tuple(str(name) for name in np.asarray(array.coords[array.dims[axis]].values).tolist())
@@ -183,3 +191,46 @@ def _listed(members: Any) -> Iterable[Any]:
     if isinstance(inner, str | bytes):
         raise InputError(f"the text {inner!r} as a set", "a sequence of names", where="members")
     return np.asarray(inner).tolist() if isinstance(inner, np.ndarray) or is_labelled(inner) else inner
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A partition of named units: `codes` index into `levels`."""
+
+    codes: IntArray
+    names: tuple[str, ...]
+    levels: tuple[str, ...]
+
+    def take(self, names: Sequence[str]) -> IntArray:
+        """Return the codes of `names`, in that order."""
+        place = {name: i for i, name in enumerate(self.names)}
+        return self.codes[[place[name] for name in names]]
+
+
+def categories(labels: Any, where: str = "labels") -> Categories:
+    """Return cluster labels by name.
+
+    Parameters
+    ----------
+    labels
+        A mapping of name to label, a labelled vector, or a plain one.
+    where
+        The argument's name, for errors.
+
+    Raises
+    ------
+    InputError
+        If names repeat, a label is missing, or all units share one label.
+    """
+    if isinstance(labels, Mapping):
+        names, given = tuple(str(name) for name in labels), list(labels.values())
+    else:
+        names, given = axis_names(labels, 0), np.asarray(getattr(labels, "values", labels)).tolist()
+    if len(set(names)) < len(names):
+        raise InputError("names that stand twice", "each name once", where=where)
+    if any(label is None or label != label for label in given):  # NaN is what differs from itself
+        raise InputError("units without a label", "one label each", "leave unlabelled units out", where)
+    levels, codes = np.unique(np.array([str(label) for label in given]), return_inverse=True)
+    if len(levels) < 2:
+        raise InputError(f"{len(levels)} cluster", "at least two", where=where)
+    return Categories(codes.astype(np.intp), names, tuple(str(level) for level in levels))

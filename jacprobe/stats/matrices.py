@@ -91,8 +91,8 @@ def matrix_correlation(
     sides = {"a": square(a, "a", 4), "b": square(b, "b", 4)}
     sides |= {f"given[{g}]": square(matrix, f"given[{g}]", 4) for g, matrix in enumerate(given)}
     names, lacking = common(sides, 4)
-    A, B, *rest = (side.take(names) for side in sides.values())
-    log_norms = [] if norms is None else [_log_norms(side, names) for side in norms]
+    A, B, *rest = (side.submatrix(names) for side in sides.values())
+    log_norms = [] if norms is None else [log_norms_of(side, names) for side in norms]
     n = len(names)
     chosen = scheme_for(n, scheme)
 
@@ -175,7 +175,7 @@ def matrix_correlation_difference(
         name: square(matrix, name, 4) for name, matrix in zip(("a1", "b1", "a2", "b2"), (a1, b1, a2, b2), strict=True)
     }
     names, lacking = common(sides, 4)
-    taken = [side.take(names) for side in sides.values()]
+    taken = [side.submatrix(names) for side in sides.values()]
     parts = []
     for x, y, how in ((*taken[:2], method), (*taken[2:], second_method or method)):
         pair = (rank_matrix(x), rank_matrix(y)) if how == "spearman" else (x, y)
@@ -215,7 +215,7 @@ def noise_ceiling(first: tuple[Any, Any], second: tuple[Any, Any], method: Metho
             name: square(half, f"{where}, {name} half") for name, half in zip(("one", "other"), halves, strict=True)
         }
         names, _ = common(pair)
-        matrices = [half.take(names) for half in pair.values()]
+        matrices = [half.submatrix(names) for half in pair.values()]
         if method == "spearman":
             matrices = [rank_matrix(matrix) for matrix in matrices]
         r, _ = with_and_without_nodes(matrices[0], matrices[1], ())
@@ -293,7 +293,8 @@ def _caution(effect: float, without: FloatArray, names: tuple[str, ...]) -> str 
     return None
 
 
-def _log_norms(norms: Any, names: tuple[str, ...]) -> FloatArray:
+def log_norms_of(norms: Any, names: tuple[str, ...]) -> FloatArray:
+    """Return the logs of raw row norms, in the order of `names`."""
     given: Labelled = rows(norms, "norms", ndim=1)
     missing = sorted(set(names) - set(given.names))
     if missing or (given.values <= 0).any():

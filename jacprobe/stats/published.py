@@ -105,10 +105,13 @@ def signed_rank_of_unpaired(
     return {**out, "W": statistic, "p": p, "pairs": size}
 
 
-def rank_with_control(values: FloatArray, place: int, control: float | None) -> Mapping[str, Any]:
-    """Return the descending rank of one KD, the control counted as a KD where it is given (NB03)."""
+def rank_with_control(
+    values: FloatArray, place: int, control: float | None, *, descending: bool = True
+) -> Mapping[str, Any]:
+    """Return the rank of one KD, the control counted as a KD where it is given (NB03)."""
     everyone = values if control is None else np.append(values, control)
-    return {"rank": int(1 + np.count_nonzero(everyone > values[place])), "of": len(everyone)}
+    ahead = everyone > values[place] if descending else everyone < values[place]
+    return {"rank": int(1 + np.count_nonzero(ahead)), "of": len(everyone)}
 
 
 def explained_variance_ratio(J: FloatArray) -> float:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jacprobe.errors import InputError
-from jacprobe.estimate import Alternative, Estimate
+from jacprobe.estimate import Alternative, Estimate, Null
 from jacprobe.stats import hubs, intervals, moments, nulls, published
 from jacprobe.stats.labels import Labelled, Members, common, locate, rows, square
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jacprobe.stats.labels import FloatArray, IntArray
+    from jacprobe.stats.labels import FloatArray
 
 LEAST_MEMBERS = 5
 LEAST_MEMBERS_NULL = 10
@@ -77,7 +77,7 @@ def set_coherence(
     if norms is not None:
         covariates.append(np.log(_norms_of(norms, S)))
     found = locate(members, S.names, _LEAST_COMPUTABLE)
-    estimate = _coherence(S, found, covariates, rng, permutations, alternative, groups)
+    estimate = coherence_of(S, found, covariates, rng, permutations, alternative, groups)
     as_run = rng.spawn(1)[0]
     return replace(
         estimate,
@@ -125,34 +125,35 @@ def set_coherence_difference(
     """
     A, B = square(a, "a"), square(b, "b")
     names, lacking = common({"a": A, "b": B})
-    difference = Labelled(A.take(names) - B.take(names), names)
+    difference = Labelled(A.submatrix(names) - B.submatrix(names), names)
     found = locate(members, names, _LEAST_COMPUTABLE)
     covariates = [hubs.row_means(difference.values)]
     if norms is not None:
         ratio = [np.log(_norms_of(side, Labelled(difference.values, names))) for side in norms]
         covariates.append(ratio[0] - ratio[1])
-    estimate = _coherence(difference, found, covariates, rng, permutations, alternative, groups)
+    estimate = coherence_of(difference, found, covariates, rng, permutations, alternative, groups)
     side_norms = norms or (None, None)
     parts = {}
     for side, matrix, norm in (("a", A, side_norms[0]), ("b", B, side_norms[1])):
-        alone = Labelled(matrix.take(names), names)
+        alone = Labelled(matrix.submatrix(names), names)
         magnitude = [hubs.row_means(alone.values)]
         if norm is not None:
             magnitude.append(np.log(_norms_of(norm, alone)))
-        parts[side] = _coherence(alone, found, magnitude, rng, permutations, alternative, groups)
+        parts[side] = coherence_of(alone, found, magnitude, rng, permutations, alternative, groups)
     flags = (f"{len(lacking)} KDs are in one matrix only",) if lacking else ()
     return replace(estimate, flags=estimate.flags + flags, parts=parts)
 
 
-def _coherence(
+def coherence_of(
     S: Labelled,
     found: Members,
     covariates: list[FloatArray],
     rng: np.random.Generator,
     permutations: int,
     alternative: Alternative,
-    groups: Mapping[str, str] | None,
+    groups: Mapping[str, str] | None = None,
 ) -> Estimate:
+    """Return the coherence of located members in any symmetric matrix; without covariates against random sets alone."""
     nulls.check_draws(permutations)
     n, k = len(S.names), len(found.index)
     if k == n:
@@ -163,35 +164,23 @@ def _coherence(
     without = moments.leave_one_out(within) - background
     se, units = _standard_error(effect, within, without, found, background, groups)
 
-    strata, bins = _strata(covariates)
     random_sets = nulls.random_subsets(rng, n, k, permutations)
-    matched_sets = nulls.matched_subsets(rng, strata, found.index, permutations)
-    what = "row-mean similarity and log norm" if len(covariates) > 1 else "row-mean similarity"
-    primary = nulls.from_draws(
-        f"random sets of {k} KDs", effect, moments.mean_within(S.values, random_sets) - background, alternative
-    )
-    # What the cells leave unmatched is taken out by regression (Abadie & Imbens 2011): each matched set keeps its own
-    # residual, and is given what magnitude explains of the members' similarity.
-    left = hubs.design(covariates, (), n).residual(hubs.without_diagonal(S.values))
-    explained = effect - moments.mean_off_diagonal(left[np.ix_(found.index, found.index)])
-    matched = nulls.from_draws(
-        f"random sets of {k} KDs matched on {what} ({bins} quantile bins, rest by regression)",
-        effect,
-        moments.mean_within(left, matched_sets) + explained,
-        alternative,
-    )
+    draws = moments.mean_within(S.values, random_sets) - background
+    drawn = [nulls.from_draws(f"random sets of {k} KDs", effect, draws, alternative)]
+    if covariates:
+        drawn.append(_matched(S.values, found, covariates, effect, rng, permutations, alternative))
     exact_mean, exact_sd = moments.random_set_moments(S.values, k)
     ci, ci90 = intervals.t_intervals(effect, se, units - 1)
-    spread = max(se, primary.sd, matched.sd)
-    upper = within[np.triu_indices(k, 1)]
+    spread = max(se, *(null.sd for null in drawn))
+    upper = np.abs(within[np.triu_indices(k, 1)])
     return Estimate(
         effect,
         units,
         ci,
         ci90,
-        max(primary.p, matched.p),
+        max(null.p for null in drawn),
         alternative,
-        (primary, matched),
+        tuple(drawn),
         intervals.minimum_detectable(spread, units - 1, alternative),
         LEAST_MEMBERS,
         LEAST_MEMBERS_NULL,
@@ -203,14 +192,38 @@ def _coherence(
             "background": background,
             "closed_form_null_mean": exact_mean - background,
             "closed_form_null_sd": exact_sd,
-            "z_score": (effect - primary.mean) / primary.sd if primary.sd > 0 else None,
-            "z_score_matched": (effect - matched.mean) / matched.sd if matched.sd > 0 else None,
-            "matching_bins": bins,
+            "z_scores": [(effect - null.mean) / null.sd if null.sd > 0 else None for null in drawn],
             "jackknife_se": se,
-            "top_pair_share": float(np.abs(upper).max() / np.abs(upper).sum()),
+            "top_pair_share": float(upper.max() / upper.sum()) if upper.any() else None,
             "leave_one_out": [float(without.min()), float(without.max())],
         },
     )
+
+
+def _matched(
+    S: FloatArray,
+    found: Members,
+    covariates: list[FloatArray],
+    effect: float,
+    rng: np.random.Generator,
+    permutations: int,
+    alternative: Alternative,
+) -> Null:
+    """Draw sets from the members' own cells of row-mean similarity and log norm.
+
+    What the cells leave unmatched is taken out by regression (Abadie & Imbens 2011): each set keeps its own residual
+    and
+    is given what magnitude explains of the members' similarity.
+    """
+    n, k = S.shape[0], len(found.index)
+    # At most deciles, with about twenty KDs a cell: with fewer, a set is matched to itself.
+    bins = int(np.clip(round((n / 20) ** (1 / len(covariates))), 2, 10))
+    sets = nulls.matched_subsets(rng, nulls.quantile_strata(covariates, bins), found.index, permutations)
+    left = hubs.design(covariates, (), n).residual(hubs.without_diagonal(S))
+    explained = effect - moments.mean_off_diagonal(left[np.ix_(found.index, found.index)])
+    what = "row-mean similarity and log norm" if len(covariates) > 1 else "row-mean similarity"
+    name = f"random sets of {k} KDs matched on {what} ({bins} quantile bins, rest by regression)"
+    return nulls.from_draws(name, effect, moments.mean_within(left, sets) + explained, alternative)
 
 
 def _standard_error(
@@ -230,13 +243,6 @@ def _standard_error(
     kept = [np.flatnonzero(label != one) for one in labels]
     replicates = np.array([moments.mean_off_diagonal(within[np.ix_(rest, rest)]) - background for rest in kept])
     return intervals.grouped_jackknife_se(effect, replicates, sizes), len(labels)
-
-
-def _strata(covariates: list[FloatArray]) -> tuple[IntArray, int]:
-    """Cut into at most deciles, with about twenty KDs a cell: with fewer, a set is matched to itself."""
-    n = len(covariates[0])
-    bins = int(np.clip(round((n / 20) ** (1 / len(covariates))), 2, 10))
-    return nulls.quantile_strata(covariates, bins), bins
 
 
 def _norms_of(norms: Any, S: Labelled) -> FloatArray:

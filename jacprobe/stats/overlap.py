@@ -1,0 +1,309 @@
+"""Rule I: what stands together in a cluster, of knockdowns and of output genes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from jacprobe.errors import InputError
+from jacprobe.estimate import Alternative, Estimate, Null
+from jacprobe.stats import intervals, nulls
+from jacprobe.stats.labels import Labelled, axis_names, categories, common, locate, rows
+from jacprobe.stats.multiplicity import holm
+from jacprobe.stats.ranks import clopper_pearson
+from jacprobe.stats.sets import coherence_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jacprobe.stats.labels import Categories, FloatArray, IntArray
+
+LEAST_MEMBERS = 5
+LEAST_MEMBERS_NULL = 10
+HALVES = 200
+
+
+def enrichment(
+    labels: Any,
+    members: Any,
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
+    *,
+    cluster: object = None,
+) -> Estimate:
+    """Return the share of a set's knockdowns (KDs) in a cluster minus the cluster's share of all KDs.
+
+    p is hypergeometric, the universe being the KDs clustered. Without a named `cluster` the most enriched one counts
+    and
+    p is multiplied by the number of clusters. The interval is the exact binomial one of the share, over members.
+
+    Parameters
+    ----------
+    labels
+        Cluster of each KD.
+    members
+        The set; unknown names are dropped and named.
+    rng
+        Not used.
+    cluster
+        The label of a cluster fixed beforehand.
+
+    Raises
+    ------
+    InputError
+        If there is no such cluster.
+    EvidenceMissingError
+        If no member is known.
+    """
+    cut = categories(labels)
+    found = locate(members, cut.names, 1)
+    if cluster is not None and str(cluster) not in cut.levels:
+        raise InputError(f"cluster {cluster!r}", f"one of {', '.join(cut.levels)}", where="cluster")
+    p, hits, sizes = _hypergeometric(cut, found.index)
+    n, k, looked = len(cut.names), len(found.index), 1 if cluster is not None else len(cut.levels)
+    best = int(np.argmin(p)) if cluster is None else cut.levels.index(str(cluster))
+    effect = float(hits[best] / k - sizes[best] / n)
+    low_high = [clopper_pearson(int(hits[best]), k, level) for level in (0.95, 0.90)]
+    ci, ci90 = ((low - sizes[best] / n, high - sizes[best] / n) for low, high in low_high)
+    judged = min(1.0, float(p[best]) * looked)
+    expected = k * sizes[best] / n
+    sd = float(np.sqrt(expected * (1 - sizes[best] / n) * (n - k) / (n - 1))) / k
+    name = f"random sets of {k} of the {n} KDs clustered (hypergeometric)"
+    null = Null(name if looked == 1 else f"{name}, times {looked} clusters", judged, 0.0, sd, 0, 0.0)
+    return Estimate(
+        effect,
+        k,
+        ci,
+        ci90,
+        judged,
+        "greater",
+        (null,),
+        intervals.minimum_detectable(sd, max(k - 1, 1), "greater"),
+        LEAST_MEMBERS,
+        LEAST_MEMBERS_NULL,
+        dropped=found.unknown,
+        flags=found.flags,
+        diagnostics={
+            "cluster": cut.levels[best],
+            "hits": {level: int(hit) for level, hit in zip(cut.levels, hits, strict=True)},
+            "sizes": {level: int(size) for level, size in zip(cut.levels, sizes, strict=True)},
+            "p": {level: float(one) for level, one in zip(cut.levels, p, strict=True)},
+        },
+    )
+
+
+def enrichment_table(labels: Any, sets: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """Return Holm-adjusted hypergeometric p over all clusters and sets of one model, keyed by (cluster, set).
+
+    Parameters
+    ----------
+    labels
+        Cluster of each KD.
+    sets
+        Members by set name; sets without a known member are left out.
+    """
+    cut = categories(labels)
+    keys: list[tuple[str, str]] = []
+    raw: list[float] = []
+    for name, members in sets.items():
+        known = [str(m) for m in getattr(members, "members", members) if str(m) in set(cut.names)]
+        if known:
+            p, _, _ = _hypergeometric(cut, locate(known, cut.names, 1).index)
+            keys += [(level, name) for level in cut.levels]
+            raw += p.tolist()
+    return dict(zip(keys, holm(raw).tolist(), strict=True)) if raw else {}
+
+
+def coclustering(
+    labels: Any,
+    members: Any,
+    rng: np.random.Generator,
+    *,
+    permutations: int = 9999,
+    alternative: Alternative = "greater",
+) -> Estimate:
+    """Return the share of a set's pairs that stand in one cluster minus that of random sets of equal size.
+
+    This is the coherence (rule A) of the matrix that is 1 where two KDs share a cluster, against random sets alone; the
+    interval is the delete-one-member jackknife.
+
+    Parameters
+    ----------
+    labels
+        Cluster of each KD.
+    members
+        The set; unknown names are dropped and named.
+    rng
+        Draws the sets.
+    permutations, alternative
+        Draws B, and the side of p.
+
+    Returns
+    -------
+    Estimate
+        The best cluster and its hypergeometric p (times the number of clusters) stand in the diagnostics.
+
+    Raises
+    ------
+    EvidenceMissingError
+        If fewer than three members are known.
+    """
+    cut = categories(labels)
+    same = Labelled(_together(cut.codes), cut.names)
+    estimate = coherence_of(same, locate(members, cut.names, 3), [], rng, permutations, alternative)
+    best = enrichment(labels, members)
+    return replace(
+        estimate,
+        diagnostics={
+            **estimate.diagnostics,
+            "share": estimate.effect + estimate.diagnostics["background"],
+            "best_cluster": best.diagnostics["cluster"],
+            "best_cluster_p": best.p,
+            "best_cluster_hits": best.diagnostics["hits"][best.diagnostics["cluster"]],
+        },
+    )
+
+
+def coclustering_difference(
+    labels_a: Any,
+    labels_b: Any,
+    members: Any,
+    rng: np.random.Generator,
+    *,
+    permutations: int = 9999,
+    alternative: Alternative = "greater",
+) -> Estimate:
+    """Return the co-clustering excess of a set in A minus that in B, paired over its members (rule B).
+
+    Parameters
+    ----------
+    labels_a, labels_b
+        Cluster of each KD in each model, matched by name.
+    members, rng, permutations, alternative
+        As in `coclustering`.
+
+    Returns
+    -------
+    Estimate
+        The excess in A and in B are its parts "a" and "b".
+
+    Raises
+    ------
+    InputError, EvidenceMissingError
+        As in `coclustering`, or if fewer than three KDs are shared.
+    """
+    cut_a, cut_b = categories(labels_a, "labels_a"), categories(labels_b, "labels_b")
+    A, B = (Labelled(_together(cut.codes), cut.names) for cut in (cut_a, cut_b))
+    names, lacking = common({"a": A, "b": B})
+    found = locate(members, names, 3)
+    one, other = A.submatrix(names), B.submatrix(names)
+    estimate = coherence_of(Labelled(one - other, names), found, [], rng, permutations, alternative)
+    parts = {
+        side: coherence_of(Labelled(matrix, names), found, [], rng, permutations, alternative)
+        for side, matrix in (("a", one), ("b", other))
+    }
+    return replace(
+        estimate, parts=parts, flags=estimate.flags + ((f"{len(lacking)} KDs in one only",) if lacking else ())
+    )
+
+
+def output_enrichment(
+    delta: Any,
+    labels: Any,
+    members: Any,
+    rng: np.random.Generator,
+    *,
+    top: int = 50,
+    permutations: int = 999,
+) -> Estimate:
+    """Return how many genes of a set are among the best cluster's most raised outputs, beyond expectation.
+
+    Universe: the model's own genes. Null: clusters of equal size cut at random, their lists recomputed and again the
+    best
+    cluster taken. The interval takes its standard error from random halves of the knockdowns (KDs).
+
+    Parameters
+    ----------
+    delta
+        Responses, shape (kd, gene), a DataArray with both coordinates.
+    labels
+        Cluster of each KD.
+    members
+        Gene set; genes that are no outputs are dropped and named.
+    rng
+        Draws clusters and halves.
+    top
+        Length of the list of most raised outputs.
+    permutations
+        Draws B.
+
+    Raises
+    ------
+    InputError
+        If the list is longer than half the genes.
+    EvidenceMissingError
+        If no member is an output.
+    """
+    nulls.check_draws(permutations)
+    responses, cut = rows(delta, "delta", ndim=2), categories(labels)
+    genes = axis_names(delta, 1)
+    if top > len(genes) // 2:
+        raise InputError(f"the top {top} of {len(genes)} genes", "at most half", where="top")
+    found = locate(members, genes, 1)
+    names = tuple(name for name in responses.names if name in set(cut.names))
+    values, codes = responses.take(names), cut.take(names)
+    inside = np.zeros(len(genes), dtype=bool)
+    inside[found.index] = True
+    counts = _raised(values, codes, len(cut.levels), inside, top)
+    best, expected = int(np.argmax(counts)), top * len(found.index) / len(genes)
+    effect = float(counts[best]) - expected
+    shuffled = (
+        _raised(values, rng.permutation(codes), len(cut.levels), inside, top).max() for _ in range(permutations)
+    )
+    samples = np.fromiter(shuffled, float, permutations) - expected
+    null = nulls.from_draws("clusters of equal size at random, the best of them", effect, samples, "greater")
+    halves = [np.flatnonzero(rng.random(len(names)) < 0.5) for _ in range(HALVES)]
+    halved = [_raised(values[h], codes[h], len(cut.levels), inside, top)[best] for h in halves]
+    se = float(np.std(halved, ddof=1))
+    ci, ci90 = intervals.t_intervals(effect, se, len(names) - 1)
+    return Estimate(
+        effect,
+        len(names),
+        ci,
+        ci90,
+        null.p,
+        "greater",
+        (null,),
+        intervals.minimum_detectable(max(se, null.sd), len(names) - 1, "greater"),
+        20,
+        20,
+        dropped=found.unknown,
+        diagnostics={
+            "cluster": cut.levels[best],
+            "counts": {level: int(count) for level, count in zip(cut.levels, counts, strict=True)},
+            "expected": expected,
+        },
+    )
+
+
+def _together(codes: IntArray) -> FloatArray:
+    return (codes[:, None] == codes[None, :]).astype(np.float64)
+
+
+def _hypergeometric(cut: Categories, members: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return P(hits or more), hits and sizes per cluster."""
+    sizes = np.bincount(cut.codes, minlength=len(cut.levels))
+    hits = np.bincount(cut.codes[members], minlength=len(cut.levels))
+    p = stats.hypergeom.sf(hits - 1, len(cut.names), len(members), sizes)
+    return np.clip(p, np.finfo(float).tiny, 1.0), hits, sizes
+
+
+def _raised(values: FloatArray, codes: IntArray, clusters: int, inside: Any, top: int) -> FloatArray:
+    """Return, per cluster, how many genes of the set are among its `top` largest mean responses."""
+    onehot = np.zeros((clusters, len(values)))
+    onehot[codes, np.arange(len(values))] = 1.0
+    means = onehot @ values / np.maximum(onehot.sum(axis=1, keepdims=True), 1)
+    lists = np.argpartition(-means, top - 1, axis=1)[:, :top]
+    return inside[lists].sum(axis=1).astype(np.float64)

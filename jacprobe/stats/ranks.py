@@ -1,0 +1,160 @@
+"""Rule F: where one knockdown stands among all, and whether it stands above another."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from jacprobe.errors import EvidenceMissingError, InputError
+from jacprobe.estimate import Estimate, Null
+from jacprobe.stats import published
+from jacprobe.stats.intervals import t_intervals
+from jacprobe.stats.labels import axis_names, locate, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jacprobe.stats.labels import FloatArray
+
+LEAST_DRAWS = 5
+
+
+def percentile_rank(
+    values: Any,
+    kd: Any,
+    draws: Any = None,
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
+    *,
+    descending: bool = True,
+    looked_at: int = 1,
+    control: float | None = None,
+) -> Estimate:
+    """Return rank / n of one knockdown (KD), or the largest such percentile of several.
+
+    Parameters
+    ----------
+    values
+        One number per KD, the control not among them, shape (n,).
+    kd
+        The KD's name, or the names of several, of which the largest percentile counts.
+    draws
+        The same numbers from disjoint draws of control cells, shape (draw, n), matched by name. They give the interval:
+        mean percentile +- t(R - 1) s / sqrt(R). Without them the rank stands alone and is flagged.
+    rng
+        Not used.
+    descending
+        Rank 1 is the largest value.
+    looked_at
+        How many KDs were looked at before this one was named: p = rank / (n + 1) times that number.
+    control
+        The control's own value, for the published rank that counted it as a KD.
+
+    Raises
+    ------
+    EvidenceMissingError
+        If the KD is not there.
+    """
+    vector = rows(values, "values", ndim=1)
+    found = locate([kd] if isinstance(kd, str | int) else kd, vector.names, 1, "kd")
+    n = len(vector.names)
+    ranks = _ranks(vector.values, descending)[found.index]
+    worst = int(np.argmax(ranks))
+    flags = found.flags
+    if draws is None:
+        effect = float(ranks[worst]) / n
+        ci = ci90 = (effect, effect)
+        flags += ("one control-cell draw: the rank has no interval",)
+        count = 0
+    else:
+        table = _by_name(draws, vector.names)
+        per_draw = np.array([_ranks(row, descending)[found.index].max() / n for row in table])
+        count, effect = len(per_draw), float(per_draw.mean())
+        ci, ci90 = t_intervals(effect, float(per_draw.std(ddof=1)) / math.sqrt(count), count - 1)
+        flags += () if count >= LEAST_DRAWS else (f"{count} control-cell draws: a wide interval",)
+    p = min(1.0, looked_at * float(ranks[worst]) / (n + 1))
+    centre = float(np.median(vector.values))
+    spread = 1.4826 * float(np.median(np.abs(vector.values - centre)))
+    place = int(found.index[worst])
+    return Estimate(
+        effect,
+        n,
+        ci,
+        ci90,
+        p,
+        "less",
+        (Null("any KD could have this rank", p, 0.5, math.sqrt(1 / 12), 0, min(1.0, looked_at / (n + 1))),),
+        dropped=found.unknown,
+        flags=flags,
+        as_published={"nb03_rank": published.rank_with_control(vector.values, place, control, descending=descending)},
+        diagnostics={
+            "ranks": {name: int(rank) for name, rank in zip(found.names, ranks, strict=True)},
+            "of": n,
+            "robust_z": (float(vector.values[place]) - centre) / spread if spread > 0 else None,
+            "draws": count,
+            "looked_at": looked_at,
+        },
+    )
+
+
+def outranks(
+    draws: Any,
+    kd: str,
+    others: Sequence[str],
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
+) -> Estimate:
+    """Return the least share of control-cell draws in which one knockdown's value is above each of the others'.
+
+    The interval is the exact binomial one (Clopper & Pearson 1934) of that share.
+
+    Parameters
+    ----------
+    draws
+        Values from disjoint draws, shape (draw, kd), a DataArray with the names on its second axis.
+    kd, others
+        Names.
+    rng
+        Not used.
+
+    Raises
+    ------
+    EvidenceMissingError
+        If a name is not there, or there is only one draw.
+    """
+    table = rows(draws, "draws", ndim=2)
+    names = axis_names(draws, 1)
+    locate([kd, *others], names, 1 + len(others), "kd")
+    if len(table.values) < 2:
+        raise EvidenceMissingError("one control-cell draw", "several", "a share over draws needs them", "draws")
+    value = table.values[:, names.index(kd)]
+    shares = {other: float(np.mean(value > table.values[:, names.index(other)])) for other in others}
+    least = min(shares, key=lambda other: shares[other])
+    wins, R = round(shares[least] * len(value)), len(value)
+    ci, ci90 = (clopper_pearson(wins, R, level) for level in (0.95, 0.90))
+    return Estimate(shares[least], R, ci, ci90, flags=(f"decided by {least}",), diagnostics={"shares": shares})
+
+
+def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:
+    """Return the exact two-sided binomial interval of a share (Clopper & Pearson 1934)."""
+    tail = (1 - level) / 2
+    low = float(stats.beta.ppf(tail, hits, n - hits + 1)) if hits > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    return low, high
+
+
+def _ranks(values: FloatArray, descending: bool) -> FloatArray:
+    """Return ranks from 1, ties taking the worst of theirs."""
+    return stats.rankdata(-values if descending else values, method="max").astype(np.float64)
+
+
+def _by_name(draws: Any, names: tuple[str, ...]) -> FloatArray:
+    table = rows(draws, "draws", ndim=2)
+    columns = axis_names(draws, 1)
+    if set(columns) != set(names):
+        odd = sorted(set(columns) ^ set(names))
+        raise InputError(f"draws of other KDs: {', '.join(odd[:5])}", "the KDs of `values`", where="draws")
+    if len(table.values) < 2:
+        raise InputError("one draw", "at least two, or none", where="draws")
+    return table.values[:, [columns.index(name) for name in names]]
