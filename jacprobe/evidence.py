@@ -9,6 +9,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.errors import EvidenceMissingError
+from jacprobe.kept import kept
 from jacprobe.requests import (
     Copies,
     Cosine,
@@ -18,8 +19,11 @@ from jacprobe.requests import (
     ForwardParity,
     GeneSet,
     GeneSets,
+    Jacobian,
+    Knockout,
     NameMismatches,
     Norm,
+    Pair,
     PermutationError,
     PertEmbedding,
     Replay,
@@ -57,15 +61,14 @@ def _embedding(request: PertEmbedding, study: Study) -> xr.DataArray:
 
 
 @resolve.register(Delta)
-def _delta(request: Delta, study: Study) -> xr.DataArray:
-    model = study.model(request.role)
-    from jacprobe.probes.response import delta
+@resolve.register(Knockout)
+def _small(request: Request, study: Study) -> xr.DataArray:
+    return kept(request, study).load()
 
-    knockdowns = [name for name in model.perturbations if name != model.control]
-    if study.reverse:
-        knockdowns.reverse()
-    responses = delta(model, study.control_cells(request.role, request.draw), knockdowns, batch=study.batch)
-    return responses.isel(kd=slice(None, None, -1)) if study.reverse else responses
+
+@resolve.register(Jacobian)
+def _large(request: Request, study: Study) -> xr.DataArray:
+    return kept(request, study)
 
 
 @resolve.register(Cosine)
@@ -81,6 +84,11 @@ def _cosine(request: Cosine, study: Study) -> xr.DataArray:
 def _norm(request: Norm, study: Study) -> xr.DataArray:
     rows = study.resolve(request.of)
     return _labelled(_row_norms(rows, request), {"kd": rows["kd"].values}, str(rows.attrs.get("units", "")))
+
+
+@resolve.register(Pair)
+def _pair(request: Pair, study: Study) -> tuple[Any, Any]:
+    return study.resolve(request.first), study.resolve(request.second)
 
 
 @resolve.register(GeneSet)
@@ -118,7 +126,7 @@ def _every_role(request: EveryRole, study: Study) -> dict[str, Any]:
 
 @resolve.register(Replay)
 def _replay(request: Replay, study: Study) -> Any:
-    return study.reopened(reverse=True).resolve(request.of)
+    return study.reopened(reverse=True, store=None).resolve(request.of)
 
 
 @resolve.register(ForwardParity)

@@ -74,6 +74,26 @@ class Delta(Request):
 
 
 @dataclass(frozen=True)
+class Jacobian(Request):
+    """Derivative of the mean prediction by the perturbation vector, at each knockdown: (kd, gene, latent).
+
+    `residual` "published" is the function of the original study, which left out the residual before the output layer.
+    """
+
+    role: str
+    draw: int = 0
+    residual: Literal["model", "published"] = "model"
+
+
+@dataclass(frozen=True)
+class Knockout(Request):
+    """Response to silencing each input gene, under the control perturbation: (gene_in, gene), log1p units."""
+
+    role: str
+    draw: int = 0
+
+
+@dataclass(frozen=True)
 class Cosine(Request):
     """Cosine similarity of the rows of another evidence: (kd, kd_other)."""
 
@@ -85,6 +105,14 @@ class Norm(Request):
     """Euclidean norms of the rows of another evidence: (kd,)."""
 
     of: Request
+
+
+@dataclass(frozen=True)
+class Pair(Request):
+    """Two evidences of one kind, such as the norms behind two matrices: a tuple."""
+
+    first: Request
+    second: Request
 
 
 @dataclass(frozen=True)

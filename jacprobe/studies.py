@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jacprobe.models.adapter import StateModel
     from jacprobe.models.identity import Identity
     from jacprobe.requests import Control, Request
+    from jacprobe.store.store import Store
     from jacprobe.verdicts.claim import Claim
 
 
@@ -58,6 +59,8 @@ class Study:
         Root of every random stream.
     device, batch
         Where models run ("auto", "cpu", "cuda"), and which batch control cells are given ("first" or "own").
+    store
+        Where evidence is kept and found again; None computes everything anew.
     reverse
         Compute in reverse order; used to show that order changes nothing.
     """
@@ -74,6 +77,7 @@ class Study:
     device: str = "auto"
     batch: BatchRule = "first"
     reverse: bool = False
+    store: Store | None = None
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def evidence(self, claim: Claim) -> dict[str, Any]:
@@ -181,14 +185,29 @@ def _control_copy(model: Any, control: Control, copy: int) -> Any:
     return randomise(model, "all" if control == "untrained" else "pert_encoder", copy)
 
 
-def open_study(name: str | Path, seed: int = 0, device: str = "auto", batch: BatchRule = "first") -> Study:
+def open_study(
+    name: str | Path, seed: int = 0, device: str = "auto", batch: BatchRule = "first", store: str | Path | None = None
+) -> Study:
     """Open a study by its name or by the path of its folder.
+
+    Parameters
+    ----------
+    name
+        A shipped study, or the folder of one.
+    seed
+        Root of every random stream.
+    device, batch
+        As in `Study`.
+    store
+        Folder of the evidence store; the user's own where None.
 
     Raises
     ------
     StudyError
         Where there is no such study, or its study.toml is not one.
     """
+    from jacprobe.store.store import Store
+
     folder = _folder(name)
     table = read_toml(folder / "study.toml")
     try:
@@ -208,6 +227,7 @@ def open_study(name: str | Path, seed: int = 0, device: str = "auto", batch: Bat
             seed=seed,
             device=device,
             batch=batch,
+            store=Store.at(store),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StudyError(

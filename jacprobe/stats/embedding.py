@@ -13,6 +13,7 @@ from jacprobe.stats import intervals, moments, nulls
 from jacprobe.stats.labels import common, locate, rows, square
 from jacprobe.stats.learned import learned_contrast
 from jacprobe.stats.multiplicity import intersection_union
+from jacprobe.stats.neighbourhoods import neighbourhood_recall
 from jacprobe.stats.reproduction import reproduces
 from jacprobe.stats.sets import set_coherence
 
@@ -145,6 +146,22 @@ def coordinate_agreement(
         least_n_null=10,
         diagnostics={"cosine_same_seed": float(shared.mean()), "cosine_other_seed": float(other.mean())},
     )
+
+
+def named_neighbourhoods(similarity: Any, ribosome: Sequence[str], rng: np.random.Generator) -> Estimate:
+    """Return how near the published neighbours stand: TRAPPC5 to TRAPPC3, MAX to MYC, ribosomal proteins to RPL5.
+
+    Parameters
+    ----------
+    similarity
+        Similarities, control left out, shape (n, n).
+    ribosome
+        The ribosomal proteins.
+    rng
+        Draws partners of equal hubness; see `neighbourhood_recall`.
+    """
+    partners = {"TRAPPC3": ("TRAPPC5",), "MYC": ("MAX",), "RPL5": tuple(name for name in ribosome if name != "RPL5")}
+    return neighbourhood_recall(similarity, partners, rng)
 
 
 def _excess(similarity: Any, members: Sequence[str]) -> tuple[float, float, int]:
