@@ -30,6 +30,7 @@ class Identity:
     split: Mapping[str, str]
     weights_sha256: str
     provenance: Mapping[str, str]
+    latent_dim: int
     any_set_len: bool = True
 
 
@@ -47,6 +48,7 @@ def identify(path: str | Path, checkpoint: str = "best") -> Identity:
         split=run.split.tags,
         weights_sha256=sha256,
         provenance={**run_provenance(run), "weights_sha256": sha256},
+        latent_dim=int(run.hyperparameters.get("hidden_dim", 0)),
     )
 
 
