@@ -134,15 +134,19 @@ def evidence(
     DataArray
         Lazily read, the labels asked for in their order.
     """
-    wanted = [str(name) for name in next(iter(labels.values()))] if only is None else list(only)
-    axis = next(iter(labels))
+    axis, names = next(iter(labels.items()))
+    wanted = [str(name) for name in names] if only is None else list(only)
+
+    def chosen(entry: Entry) -> xr.DataArray:
+        return entry.open() if only is None else entry.open().sel({axis: wanted})
+
     for found in store.find(key):
         found.require_labels(labels)
         if all(found.has(label) for label in wanted):
-            return found.open().sel({axis: wanted})
+            return chosen(found)
     entry = store.entry(key, labels, dtype, attrs or {})
     fill(entry, compute, wanted, progress)
-    return entry.open().sel({axis: wanted})
+    return chosen(entry)
 
 
 def put(store: Store, key: Mapping[str, Scalar], array: xr.DataArray, source: str) -> Entry:

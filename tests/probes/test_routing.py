@@ -8,6 +8,8 @@ import xarray as xr
 from fixtures.tiny_state import build, control_cells
 from jacprobe.errors import InputError, UnknownNameError
 from jacprobe.probes.routing import jacobian_wrt_pert, onehot_similarity, pert_jacobian, similarity
+from jacprobe.store.fill import put
+from jacprobe.store.store import Store
 
 
 def row_by_row(model, cells, kd, batch=0):
@@ -106,6 +108,12 @@ def test_similarity_is_the_cosine_of_flattened_jacobians(bytes_at_once):
     assert found.dims == ("kd", "kd_other")
     np.testing.assert_allclose(found, cosines(values), rtol=0, atol=1e-13)
     np.testing.assert_allclose(similarity(labelled(values.astype(np.float32)), bytes_at_once), found, rtol=0, atol=1e-6)
+
+
+def test_similarity_of_stored_jacobians_is_that_of_jacobians_in_memory(tmp_path):
+    J = labelled(np.random.default_rng(0).normal(size=(6, 23, 12)).astype(np.float32))
+    entry = put(Store.at(tmp_path), {"probe": "Routing"}, J, source="a test")
+    np.testing.assert_array_equal(similarity(entry.open(), 4000), similarity(J, 4000))
 
 
 @pytest.mark.parametrize("perturbations", [7, 40])
