@@ -1,4 +1,4 @@
-"""The command line: `jacprobe doctor | claims | demo`. Claims themselves are judged by `pytest claims/`."""
+"""The command line: `jacprobe doctor | claims | collect | store | demo`. Claims are judged by `pytest claims/`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from jacprobe.errors import JacprobeError
+from jacprobe.errors import InputError, JacprobeError
 
 app = typer.Typer(
     help="Re-verify findings about perturbation models. Judge all claims with: pytest claims/",
@@ -22,6 +22,13 @@ app = typer.Typer(
 demo = typer.Typer(help="The demo study: a small family of real State models with planted truth.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
 
+kept = typer.Typer(help="The evidence store.", no_args_is_help=True)
+app.add_typer(kept, name="store")
+
+StoreOption = Annotated[Path | None, typer.Option("--store", help="Folder of the store; the user's cache by default.")]
+SharedOption = Annotated[
+    list[Path] | None, typer.Option("--shared-store", help="Store that is only read (repeatable).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -78,6 +85,95 @@ def build_demo(
     from jacprobe.demo.cli import build
 
     build(out, seed)
+
+
+@app.command()
+def collect(
+    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
+    probe: Annotated[
+        list[str] | None, typer.Option(help="delta, jacobian or knockout; all of them by default.")
+    ] = None,
+    kds: Annotated[str, typer.Option(help="all, or how many names of the first axis, spread evenly.")] = "all",
+    draws: Annotated[int, typer.Option(help="Disjoint draws of control cells.")] = 1,
+    seed: Annotated[int, typer.Option(help="Root of the draws, as in pytest --seed.")] = 0,
+    device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")] = "auto",
+    store: StoreOption = None,
+    shared_store: SharedOption = None,
+) -> None:
+    """Compute the evidence of a study and keep it, so that claims find it there.
+
+    What is there is not computed again; it can be stopped at any time and goes on where it was. Example: jacprobe
+    collect demo --probe jacobian --kds 60
+    """
+    from jacprobe.collect import collect as fill
+    from jacprobe.collect import tasks
+    from jacprobe.studies import open_study
+    from jacprobe.terminal import Collecting
+
+    if kds != "all" and not kds.isdecimal():
+        raise InputError(f"--kds {kds}", "all or a number", where="collect")
+    opened = open_study(study, seed=seed, device=device, store=store, shared=shared_store or ())
+    todo = tasks(opened, probe or (), None if kds == "all" else int(kds), draws)
+    with Collecting() as progress:
+        fill(opened, todo, progress)
+
+
+@kept.command("list")
+def store_list(store: StoreOption = None, shared_store: SharedOption = None, as_json: Json = False) -> None:
+    """List the entries: probe, shape, chunks there of all, bytes."""
+    from jacprobe.store.store import Store
+    from jacprobe.store.upkeep import list_entries
+
+    found = list_entries(Store.at(store, shared_store or ()))
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in found], indent=1, default=str))
+        return
+    for item in found:
+        shape = " x ".join(f"{length} {axis}" for axis, length in item.shape.items())
+        where = " (shared)" if item.shared else ""
+        typer.echo(f"{item.path.name[:12]}  {item.key.get('probe')}  {shape}  {item.chunks}/{item.total} chunks{where}")
+
+
+@kept.command("size")
+def store_size(store: StoreOption = None, shared_store: SharedOption = None) -> None:
+    """Print the bytes that each layer of the store holds."""
+    from jacprobe.store.store import Store
+    from jacprobe.store.upkeep import size
+
+    for path, count in size(Store.at(store, shared_store or ())).items():
+        typer.echo(f"{count:>14,}  {path}")
+
+
+@kept.command("verify")
+def store_verify(
+    store: StoreOption = None,
+    shared_store: SharedOption = None,
+    mend: Annotated[bool, typer.Option(help="Delete what is damaged, so that it is computed again.")] = False,
+) -> None:
+    """Read every chunk and name what is damaged; exit code 1 where anything is."""
+    from jacprobe.store.store import Store
+    from jacprobe.store.upkeep import verify
+
+    faults = verify(Store.at(store, shared_store or ()), mend=mend)
+    for fault in faults:
+        typer.echo(f"{fault.path}: {fault.label or 'entry'}: {fault.problem}")
+    typer.echo(f"{len(faults)} damaged")
+    raise typer.Exit(1 if faults else 0)
+
+
+@kept.command("gc")
+def store_gc(
+    store: StoreOption = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+) -> None:
+    """Delete what no run will read again: leavings of killed runs, entries of superseded probes."""
+    from jacprobe.kept import KEPT
+    from jacprobe.store.store import Store
+    from jacprobe.store.upkeep import gc
+
+    current = {kind.probe: kind.version for kind in KEPT.values()}
+    for path in gc(Store.at(store), current, dry_run=dry_run):
+        typer.echo(f"{'would delete' if dry_run else 'deleted'} {path}")
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ class Kept:
 
     Attributes
     ----------
-    probe
-        Name and version of the probe: a changed version is another entry.
+    probe, version
+        Name of the probe, and the version of its numbers: a changed one is another entry.
     labels
         From a model's identity to the names along each axis; the first axis is chunked.
     compute
@@ -35,6 +35,7 @@ class Kept:
     """
 
     probe: str
+    version: int
     labels: Callable[[Any], dict[str, Sequence[Any]]]
     compute: Callable[[Study, Any, list[str]], np.ndarray]
     block: int
@@ -70,14 +71,16 @@ def _knockouts(study: Study, request: Knockout, names: list[str]) -> np.ndarray:
 
 KEPT: dict[type[Request], Kept] = {
     Delta: Kept(
-        "delta/1",
+        "delta",
+        1,
         lambda identity: {"kd": knockdowns(identity), "gene": list(identity.genes)},
         _deltas,
         32,
         {"units": "log1p-normalised expression", "direction": "perturbed - control"},
     ),
     Jacobian: Kept(
-        "jacobian/1",
+        "jacobian",
+        1,
         lambda identity: {
             "kd": knockdowns(identity),
             "gene": list(identity.genes),
@@ -88,7 +91,8 @@ KEPT: dict[type[Request], Kept] = {
         {"units": "log1p-normalised expression per unit of pert", "direction": "d(mean over cells of Y)/d(pert)"},
     ),
     Knockout: Kept(
-        "knockout/1",
+        "knockout",
+        1,
         lambda identity: {"gene_in": list(identity.genes), "gene": list(identity.genes)},
         _knockouts,
         32,
@@ -142,6 +146,7 @@ def key(request: Request, study: Study) -> dict[str, str | int | float | bool]:
     cells = prepare_cells(identity, study.control_cells(role, getattr(request, "draw", 0)), study.batch)
     return {
         "probe": KEPT[type(request)].probe,
+        "version": KEPT[type(request)].version,
         **fields,
         "weights": identity.weights_sha256,
         "mask": identity.provenance["mask"],

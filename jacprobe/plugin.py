@@ -50,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--device", default="auto", help="where models run: auto, cpu, cuda, mps (auto)")
     group.addoption("--batch", default="first", choices=("first", "own"), help="batch given to control cells (first)")
     group.addoption("--store", metavar="DIR", help="folder of the evidence store (the user's cache)")
+    group.addoption("--shared-store", action="append", default=[], metavar="DIR", help="store to read from only")
     group.addoption("--require-evaluated", action="store_true", help="fail claims that are NOT EVALUATED")
 
 
@@ -98,7 +99,14 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
     unknown = [claim_id for claim_id in option.claim if claim_id not in rows]
     if unknown:
         raise unknown_names("claim id", unknown, list(rows), where="--claim")
-    study = open_study(option.study, seed=option.seed, device=option.device, batch=option.batch, store=option.store)
+    study = open_study(
+        option.study,
+        seed=option.seed,
+        device=option.device,
+        batch=option.batch,
+        store=option.store,
+        shared=option.shared_store,
+    )
     if option.expect:
         expectations = expectations_from_ledger(config.invocation_params.dir / option.expect, rows, study.name)
     else:

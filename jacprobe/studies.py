@@ -14,7 +14,7 @@ from jacprobe.requests import parse_control_role
 from jacprobe.suite import suite_root
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
@@ -186,7 +186,12 @@ def _control_copy(model: Any, control: Control, copy: int) -> Any:
 
 
 def open_study(
-    name: str | Path, seed: int = 0, device: str = "auto", batch: BatchRule = "first", store: str | Path | None = None
+    name: str | Path,
+    seed: int = 0,
+    device: str = "auto",
+    batch: BatchRule = "first",
+    store: str | Path | None = None,
+    shared: Sequence[str | Path] = (),
 ) -> Study:
     """Open a study by its name or by the path of its folder.
 
@@ -200,6 +205,8 @@ def open_study(
         As in `Study`.
     store
         Folder of the evidence store; the user's own where None.
+    shared
+        Stores that are only read: what they hold is not computed again.
 
     Raises
     ------
@@ -227,7 +234,7 @@ def open_study(
             seed=seed,
             device=device,
             batch=batch,
-            store=Store.at(store),
+            store=Store.at(store, shared),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StudyError(

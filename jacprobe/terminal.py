@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from jacprobe.errors import inert
 from jacprobe.verdicts.ledger import is_expected
 
 if TYPE_CHECKING:
+    from jacprobe.collect import Task
+    from jacprobe.store.fill import Progress
     from jacprobe.studies import Study
 
 WIDEST = 240
@@ -31,6 +33,44 @@ def header_lines(study: Study) -> list[str]:
         identity = study.identity(role)
         lines.append(f"model: {role}, mask {identity.provenance['mask']}, weights {identity.weights_sha256[:12]}")
     return lines
+
+
+class Collecting:
+    """Shows how far evidence is: one line per entry, done, rate, time left and bytes; plain where no terminal is."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rest]}"),
+        )
+        self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._lines: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, task: Task, now: Progress) -> None:
+        """Show the state of one entry."""
+        title = task.title
+        if title not in self._lines:
+            self._lines[title] = self._bars.add_task(title, total=now.total, rest="")
+        left = f"{now.seconds_left:.0f} s left" if now.rate else "starting"
+        rest = f"{now.rate:.1f}/s, {left}, {now.nbytes / 2**20:.1f} MiB"
+        self._bars.update(self._lines[title], completed=now.done, rest=rest)
+        if now.done == now.total and self._bars.disable:
+            self._console.print(
+                f"{title}: {now.done}/{now.total} ({now.computed} computed), {now.nbytes / 2**20:.1f} MiB"
+            )
 
 
 def verdict_line(line: Mapping[str, Any]) -> str:
