@@ -1,8 +1,8 @@
 """Cost of the Jacobian core at the published shape: CPU seconds, memory and accuracy, each beside a GEMM probe.
 
-    python bench/jacobian.py                     all parts but the longest
-    python bench/jacobian.py --full              the published call on all 2,000 rows too
-    python bench/jacobian.py --parts local knockout --json out.json
+    python -m bench.jacobian                     all parts but the longest
+    python -m bench.jacobian --full              the published call on all 2,000 rows too
+    python -m bench.jacobian --parts local knockout --json out.json
 
 Each part runs in a process of its own, on one thread, over a random model of the published shape. Ratios are between
 CPU seconds of one run. Rates and memory are this machine's; arithmetic is the model's.
@@ -18,11 +18,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jacobian_parts import (
+from bench.jacobian_parts import (
     GENES,
     KDS,
     PARTS,
     REGULATORS,
+    ROOT,
     TARGETS,
     TRIPLES,
     collect_as_worker,
@@ -34,8 +35,8 @@ from jacobian_parts import (
 
 def run_part(name: str, full: bool) -> dict[str, float]:
     """Run a part in a process of its own and return what it printed last."""
-    command = [sys.executable, __file__, "--one", name, *(["--full"] if full else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (this file, with its own arguments)
+    command = [sys.executable, "-m", "bench.jacobian", "--one", name, *(["--full"] if full else [])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (this file, with its own arguments)
     if done.returncode:
         raise SystemExit(f"part {name} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -180,5 +181,4 @@ def main() -> None:
 if __name__ == "__main__":
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     main()

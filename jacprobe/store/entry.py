@@ -57,29 +57,34 @@ class Entry:
         try:
             attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
             self.format = int(attributes["format"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._read(attributes)
+        except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
             raise StoreError(
                 given=f"metadata that cannot be read ({type(error).__name__}: {error})",
                 wanted="an entry as jacprobe writes it",
                 mend="Delete the folder: it is computed again.",
                 where=path,
             ) from error
+
+    def _read(self, attributes: Any) -> None:
         if self.format > FORMAT:
             raise StoreError(
                 given=f"an entry of format {self.format}",
                 wanted=f"format {FORMAT}, the newest that this version knows",
                 mend="Update jacprobe, or give another store.",
-                where=path,
+                where=self.path,
             )
-        self.key: dict[str, Scalar] = attributes["key"]
-        self.labels: dict[str, list[str] | list[int]] = attributes["labels"]
-        self.attrs: dict[str, str] = attributes["attrs"]
+        self.key: dict[str, Scalar] = dict(attributes["key"])
+        self.labels: dict[str, list[str] | list[int]] = {
+            axis: _names(axis, names) for axis, names in dict(attributes["labels"]).items()
+        }
+        self.attrs: dict[str, str] = dict(attributes["attrs"])
         self._place = {label: i for i, label in enumerate(self.names)}
 
     @property
     def names(self) -> Sequence[str] | Sequence[int]:
         """Labels of the first axis."""
-        return next(iter(self.labels.values()))
+        return next(iter(self.labels.values()), [])
 
     @cached_property
     def _array(self) -> zarr.Array[Any]:
@@ -213,6 +218,12 @@ class Entry:
         data = xr.open_dataset(self.path, engine="zarr", consolidated=False, chunks=None, decode_cf=False)
         array = data[_ARRAY].drop_attrs()
         return array.assign_coords(self.labels).assign_attrs(self.attrs).rename(str(self.attrs.get("name", _ARRAY)))
+
+
+def _names(axis: str, names: Any) -> list[Any]:
+    if not isinstance(names, list) or not all(isinstance(name, (str, int)) for name in names):
+        raise TypeError(f"labels along {axis} are no list of names")
+    return names
 
 
 def create(path: Path, key: Mapping[str, Scalar], labels: Labels, dtype: str, attrs: Mapping[str, str]) -> None:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from jacprobe.errors import InputError
@@ -98,6 +100,29 @@ def test_the_hash_is_of_both_files(tmp_path):
 def test_what_does_not_fit_is_named(tmp_path, cfg, changes, message):
     with pytest.raises(InputError, match=message):
         load_sae(written(tmp_path, cfg, weights(**changes)))
+
+
+OPTIONS = ["architecture", "activation_fn", "activation_fn_str", "activation_fn_kwargs", "k", "d_in", "d_sae"]
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["topk", "jumprelu", "relu"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.dictionaries(st.sampled_from([*OPTIONS, "normalize_activations"]), VALUES | st.lists(VALUES, max_size=2)))
+def test_whatever_cfg_holds_is_read_or_refused(tmp_path, cfg):
+    try:
+        sae = load_sae(written(tmp_path, cfg))
+    except InputError:
+        return
+    assert sae.encode(torch.zeros(2, D)).shape == (2, F)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=200))
+def test_whatever_the_weights_file_holds_is_refused(tmp_path, content):
+    written(tmp_path, {})
+    (tmp_path / "sae_weights.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"safetensors|among"):
+        load_sae(tmp_path)
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jacprobe.errors import StoreError
+from jacprobe.store.entry import Entry
 from jacprobe.store.fill import evidence, put
 from jacprobe.store.store import Store, default_root, key_hash
 
@@ -164,6 +165,31 @@ def test_damaged_metadata_is_named(store, key, labels, values, damage):
     (entry.path / "zarr.json").write_text(damage)
     with pytest.raises(StoreError, match=rf"{entry.path.name[:20]}.*metadata that cannot be read.*Delete the folder"):
         store.find(key)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["key", "labels", "attrs", "kd"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(JSON, st.sampled_from([0, 1, "1", None]))
+def test_whatever_metadata_holds_is_read_or_refused(tmp_path, attributes, version):
+    path = tmp_path / "entry"
+    path.mkdir(exist_ok=True)
+    if isinstance(attributes, dict):
+        attributes |= {"format": version}
+    (path / "zarr.json").write_text(json.dumps({"attributes": attributes}))
+    try:
+        entry = Entry(path)
+    except StoreError as error:
+        assert "metadata that cannot be read" in error.given  # noqa: PT017 (either is right)
+    else:
+        assert all(isinstance(names, list) for names in entry.labels.values())
 
 
 def test_one_key_has_one_list_of_labels(store, key, labels, values):
