@@ -2,7 +2,7 @@
 
     python -m bench.calibration --runs 1000 --out docs/calibration.csv
 
-writes one line per rule and world, from which docs/statistics.md has its table.
+adds one line per rule and world that the file does not have yet, and prints the table of docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ import numpy as np
 
 from bench.worlds import Case, cases
 from jacprobe.verdicts.judge import Verdict, judge
+
+HEADER = [
+    "rule", "world", "n", "kind", "runs", "supported", "error", "coverage", "coverage_error", "components",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,31 +62,52 @@ def run(case: Case, runs: int, seed: int = 0) -> Rates:
 
 
 def main() -> None:
-    """Run all cases, or those whose id holds a given text, and write a table."""
+    """Run the cases that the table lacks, or those of them whose id holds a given text."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
     parser.add_argument("--out", type=Path, default=Path("docs/calibration.csv"))
     given = parser.parse_args()
-    with given.out.open("w", newline="") as file:
+    done = _done(given.out)
+    with given.out.open("a", newline="") as file:
         table = csv.writer(file)
-        table.writerow(
-            ["rule", "world", "n", "kind", "runs", "supported", "error", "coverage", "coverage_error", "components"]
-        )
+        if not done:
+            table.writerow(HEADER)
         for case in cases():
-            if given.only not in case.id:
+            if given.only not in case.id or (case.rule, case.world, str(case.n)) in done:
                 continue
             started = time.monotonic()
             rates = run(case, max(50, int(given.runs * case.share)), given.seed)
-            coverage = (
-                ["", ""] if rates.coverage is None else [f"{rates.coverage:.3f}", f"{rates.error(rates.coverage):.3f}"]
-            )
+            coverage = [] if rates.coverage is None else [f"{rates.coverage:.3f}", f"{rates.error(rates.coverage):.3f}"]
             parts = "; ".join(f"{name} {rate:.3f}" for name, rate in rates.components.items())
             line = [case.rule, case.world, case.n, case.kind, rates.runs, f"{rates.supported:.3f}"]
-            table.writerow([*line, f"{rates.error(rates.supported):.3f}", *coverage, parts])
+            line += [f"{rates.error(rates.supported):.3f}", *(coverage or ["", ""]), parts]
+            table.writerow(line)
             file.flush()
-            print(*line, *coverage, parts, f"{time.monotonic() - started:.0f}s", file=sys.stderr, flush=True)
+            print(*line, f"{time.monotonic() - started:.0f}s", file=sys.stderr, flush=True)
+    print(markdown(given.out))
+
+
+def markdown(path: Path) -> str:
+    """Return the table of a finished run for docs/statistics.md."""
+    lines = ["| rule | world | n | runs | false or true SUPPORTED | coverage | components and naive tests, p <= .05 |"]
+    lines.append("| --- | --- | ---: | ---: | ---: | ---: | --- |")
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            kind = {"null": "false", "power": "true", "coverage": "reproduced"}[row["kind"]]
+            coverage = f"{row['coverage']} ± {row['coverage_error']}" if row["coverage"] else ""
+            verdict = f"{kind} {row['supported']} ± {row['error']}"
+            cells = [row["rule"], row["world"], row["n"], row["runs"], verdict, coverage, row["components"]]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _done(path: Path) -> set[tuple[str, str, str]]:
+    if not path.exists() or not path.stat().st_size:
+        return set()
+    with path.open(newline="") as file:
+        return {(row["rule"], row["world"], row["n"]) for row in csv.DictReader(file)}
 
 
 if __name__ == "__main__":

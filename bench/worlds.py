@@ -99,7 +99,8 @@ def coherence_difference(rng: Rng, *, world: str, n: int, k: int) -> Draw:
     pair = []
     for _ in range(2):
         X, norm, _ = vectors(rng, world, n)
-        X[members] += 0.5 * rng.normal(size=X.shape[1])
+        direction = rng.normal(size=X.shape[1])
+        X[members] += 0.5 * np.sqrt(len(direction)) * direction / np.linalg.norm(direction)
         pair.append((cosines(X), norm))
     (A, norm_a), (B, norm_b) = pair
     estimate = stats.set_coherence_difference(A, B, members, rng, (norm_a, norm_b), permutations=DRAWS)
@@ -277,6 +278,8 @@ def cases() -> list[Case]:
         label = str(kwargs.pop("label", world))
         out.append(Case(rule, label, n, partial(simulate, world=world, n=n, **more), criterion, **kwargs))  # pyright: ignore[reportArgumentType]
 
+    add("C", "iid", 225, correlation, Above(0, 0.1), shared=0.08, kind="power", share=0.5, label="r = .08")
+    add("C", "hubs", 225, correlation, Above(0, 0.1), shared=0.08, kind="power", share=0.5, label="r = .08, hubs")
     for n, k in ((60, 8), (60, 15), (225, 8), (225, 20)):
         for world in ("iid", "hubs", "magnitude", "clusters"):
             add(f"A k={k}", world, n, coherence, Above(0, 0.1), k=k, biased=False)
@@ -304,10 +307,10 @@ def cases() -> list[Case]:
         for world in ("iid", "hubs", "clusters"):
             add("D", world, n, cluster, Above(0, 0.005), share=0.5 if n > 100 else 1.0)
             add(
-                "H", "iid" if world == "clusters" else world, n, clusterings, Above(0, 0.05), share=0.3
+                "H", "iid" if world == "clusters" else world, n, clusterings, Above(0, 0.05), share=0.5
             ) if world != "clusters" else None
             add("G", world, n, profiles, Above(0, 0.05), share=0.5)
-        add("H", "hubs", n, clusterings, Above(0, 0.05), same=0.4, kind="power", share=0.3, label="40 % agree")
+        add("H", "hubs", n, clusterings, Above(0, 0.05), same=0.4, kind="power", share=0.5, label="40 % agree")
         for world, k in (("iid", 4), ("skewed", 4), ("iid", 10), ("skewed", 10)):
             add(f"E k={k}", world, n, contrast, Above(0, 0.25), k=k)
         add("E k=10", "iid", n, contrast, Above(0, 0.25), k=10, biased=True, interval=False, label="set of large")
@@ -334,8 +337,6 @@ def cases() -> list[Case]:
                 label="hubs, family of hubs",
             )
         add("P", "iid", n, two_vectors, Above(0, 0.1), r=0.5, kind="power", label="r = .45")
-    add("C", "iid", 225, correlation, Above(0, 0.1), shared=0.08, kind="power", share=0.5, label="r = .08")
-    add("C", "hubs", 225, correlation, Above(0, 0.1), shared=0.08, kind="power", share=0.5, label="r = .08, hubs")
     for world in ("iid", "heavy tails"):
         for n in (5, 20):
             add("N", world, n, reproduction, Reproduces(0, 0.02), kind="coverage")

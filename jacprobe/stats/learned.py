@@ -28,8 +28,9 @@ def learned_contrast(
     """Return the trained model's effect minus the mean effect of copies with re-drawn weights.
 
     Null: the trained model is one of the copies; p counts the copies at least as extreme, (1 + #) / (m + 1). The
-    interval carries both sources: se^2 = se_units^2 + s_copies^2 / m, Welch's degrees of freedom, se_units being the
-    trained effect's own standard error over knockdowns or members (it covers the copies' too, which share the units).
+    interval carries both sources: se^2 = se_units^2 + s_copies^2 (1 + 1 / m), Welch's degrees of freedom. se_units is
+    the trained effect's own standard error over knockdowns or members, which the copies share; s_copies (once for the
+    trained model too) is what another draw of weights would have moved it by.
 
     Parameters
     ----------
@@ -54,14 +55,13 @@ def learned_contrast(
     effect_trained = trained.effect if isinstance(trained, Estimate) else float(trained)
     se_units, df_units = _standard_error(trained)
     effect = effect_trained - float(copies.mean())
-    se_copies = float(copies.std(ddof=1)) / math.sqrt(m)
+    se_copies = float(copies.std(ddof=1)) * math.sqrt(1 + 1 / m)
     se = math.hypot(se_units, se_copies)
     df = se**4 / (se_units**4 / df_units + se_copies**4 / (m - 1)) if se > 0 else float(m - 1)
     null = nulls.from_draws(
         "the trained model is one of the randomised copies", effect, copies - copies.mean(), alternative
     )
     ci, ci90 = intervals.t_intervals(effect, se, df)
-    spread = max(se, float(copies.std(ddof=1)))
     units: dict[str, Any] = {"n_units": trained.n} if isinstance(trained, Estimate) else {}
     return Estimate(
         effect,
@@ -71,7 +71,7 @@ def learned_contrast(
         null.p,
         alternative,
         (null,),
-        intervals.minimum_detectable(spread, df, alternative),
+        intervals.minimum_detectable(se, df, alternative),
         LEAST_COPIES,
         LEAST_COPIES,
         flags=() if se_units else ("no standard error over units: the interval is over copies only",),

@@ -1,0 +1,454 @@
+"""Rules D to P on data whose answer is known by hand, by closed form or by another library."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+from sklearn import metrics
+
+import jacprobe.stats as rules
+from jacprobe.errors import EvidenceMissingError, InputError
+from jacprobe.estimate import Estimate
+from jacprobe.stats.clusterings import adjusted_rand_index
+from jacprobe.stats.nulls import from_all, from_draws, matched_subsets, random_subsets
+from jacprobe.stats.reproduction import half_unit
+from jacprobe.verdicts.criteria import Above, Reproduces, Within
+from jacprobe.verdicts.judge import Verdict, judge
+
+FEW = 199
+
+
+def cosines(X):
+    X = X / np.linalg.norm(X, axis=1, keepdims=True)
+    return (X @ X.T + (X @ X.T).T) / 2
+
+
+def ci_of(estimate):
+    assert estimate.ci is not None
+    return estimate.ci
+
+
+def p_of(estimate):
+    assert estimate.p is not None
+    return estimate.p
+
+
+# nulls
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_subsets_have_no_repeats_and_matched_ones_keep_their_strata(seed, k):
+    rng = np.random.default_rng(seed)
+    assert all(len(set(row)) == k for row in random_subsets(rng, 12, k, 50).tolist())
+    strata, members = rng.integers(0, 3, 12), rng.choice(12, k, replace=False)
+    for row in matched_subsets(rng, strata, members, 50):
+        assert len(set(row.tolist())) == k
+        assert sorted(strata[row]) == sorted(strata[members])
+
+
+@pytest.mark.parametrize(("n", "k"), [(200, 5), (20, 12)])
+def test_subsets_are_uniform(rng, n, k):
+    counts = np.bincount(random_subsets(rng, n, k, 20000).ravel(), minlength=n)
+    assert scipy_stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_p_counts_ties_against_the_claim_and_is_never_zero():
+    samples = np.array([0.0, 1.0, 2.0, 2.0])
+    assert from_draws("x", 2.0, samples, "greater").p == 3 / 5
+    assert from_draws("x", 3.0, samples, "greater").p == 1 / 5
+    assert from_draws("x", 3.0, samples, "two-sided").p == 2 / 5
+    assert from_all("x", 2.0, samples, "greater").p == 0.5
+
+
+# D: clusters
+
+
+def test_cluster_contrast_is_the_difference_of_means(rng):
+    S, labels = cosines(rng.normal(size=(40, 10))), rng.integers(0, 4, 40)
+    estimate = rules.cluster_contrast(S, labels, rng, permutations=FEW)
+    i, j = np.triu_indices(40, 1)
+    same = labels[i] == labels[j]
+    expected = S[i, j][same].mean() - S[i, j][~same].mean()
+    assert estimate.effect == pytest.approx(expected, abs=1e-12)
+    u = scipy_stats.mannwhitneyu(S[i, j][same], S[i, j][~same]).statistic
+    assert estimate.diagnostics["cliffs_delta"] == pytest.approx(2 * u / (same.sum() * (~same).sum()) - 1)
+    shuffled = rng.permutation(labels)
+    moved = shuffled[i] == shuffled[j]
+    assert abs(estimate.nulls[0].mean) < 0.01
+    assert estimate.nulls[0].sd == pytest.approx(abs(S[i, j][moved].mean() - S[i, j][~moved].mean()), abs=0.05)
+
+
+def test_ratio_has_an_interval_only_where_both_means_are_clear_of_zero(rng):
+    labels = np.arange(40) % 4
+    near_zero = rules.cluster_contrast(cosines(rng.normal(size=(40, 10))), labels, rng, permutations=FEW)
+    assert near_zero.diagnostics["ratio_ci"] is None
+    S = 0.5 + 0.2 * (labels[:, None] == labels) + 0.02 * cosines(rng.normal(size=(40, 10)))
+    clear = rules.cluster_contrast(S, labels, rng, permutations=FEW)
+    low, high = clear.diagnostics["ratio_ci"]
+    assert low < 1.4 < high
+    assert clear.p == 1 / (FEW + 1)
+
+
+def test_cluster_contrast_difference_is_zero_of_equals(rng):
+    S, labels = cosines(rng.normal(size=(40, 10))), rng.integers(0, 4, 40)
+    assert rules.cluster_contrast_difference(S, labels, S, labels, rng).effect == 0
+
+
+def test_labels_are_matched_by_name_and_one_cluster_is_refused(rng):
+    names = [f"G{i}" for i in range(30)]
+    S = xr.DataArray(cosines(rng.normal(size=(30, 8))), dims=("a", "b"), coords={"a": names, "b": names})
+    labels = {name: i % 3 for i, name in enumerate(names[:25])}
+    estimate = rules.cluster_contrast(S, dict(reversed(labels.items())), rng, permutations=FEW)
+    assert (estimate.n, set(estimate.dropped)) == (25, set(names[25:]))
+    with pytest.raises(InputError, match="1 cluster"):
+        rules.cluster_contrast(S, dict.fromkeys(names, 1), rng)
+
+
+# E: contrasts
+
+
+def test_against_controls_all_labellings_are_taken(rng):
+    values = xr.DataArray([4.0, 3, 2, 1, 0.5], dims="kd", coords={"kd": list("abcde")})
+    estimate = rules.vector_contrast(values, ["a", "b"], rng, controls=["c", "d", "e"])
+    assert p_of(estimate) == pytest.approx(1 / 10)
+    assert estimate.least_p == pytest.approx(1 / 10)
+    assert judge(Above(0, 0.1), estimate).verdict == Verdict.INCONCLUSIVE
+    with pytest.raises(InputError, match="b as member and control"):
+        rules.vector_contrast(values, ["a", "b"], rng, controls=["b", "c"])
+
+
+def test_panel_drops_dead_targets_and_averages_over_pairs(rng):
+    J = xr.DataArray(
+        rng.normal(size=(30, 2, 3)),
+        dims=("kd", "regulator", "target"),
+        coords={"kd": [f"K{i}" for i in range(30)], "regulator": ["r", "s"], "target": ["x", "y", "dead"]},
+    )
+    J.loc[{"target": "dead"}] = 0
+    pathway = ["K0", "K1", "K2", "K3", "absent"]
+    estimate = rules.panel_contrast(J, pathway, rng, permutations=FEW)
+    per_kd = np.abs(J.values[:, :, :2]).mean(axis=(1, 2))
+    assert estimate.effect == pytest.approx((per_kd[:4].mean() - per_kd[4:].mean()) / per_kd.mean())
+    assert estimate.dropped == ("absent", "target dead")
+    with pytest.raises(InputError, match="0 under every KD"):
+        rules.panel_contrast(J * 0, pathway, rng)
+
+
+def test_large_set_beats_random_sets_but_not_matched_ones(rng):
+    size = np.exp(rng.normal(size=200))
+    values = np.log(size) + 0.1 * rng.normal(size=200)
+    estimate = rules.vector_contrast(values, np.argsort(size)[-30:-10], rng, magnitudes=size, permutations=999)
+    assert estimate.nulls[0].p <= 0.001
+    assert estimate.nulls[1].p > 0.01
+
+
+def test_paired_contrast_is_students(rng):
+    x, y = rng.normal(size=(2, 12)) + np.array([[0.5], [0]])
+    estimate = rules.paired_contrast(x, y, rng)
+    low, high = scipy_stats.ttest_rel(x, y).confidence_interval(0.95)
+    assert ci_of(estimate) == pytest.approx((low, high))
+    assert rules.paired_contrast(x[:4], y[:4], rng).least_p == 1 / 16
+
+
+# F: ranks
+
+
+def test_rank_and_its_interval_over_draws(rng):
+    values = np.arange(100.0)
+    alone = rules.percentile_rank(values, "95")
+    assert (alone.effect, ci_of(alone)) == (0.05, (0.05, 0.05))
+    assert alone.flags == ("one control-cell draw: the rank has no interval",)
+    assert rules.percentile_rank(values, "95", looked_at=7).p == pytest.approx(7 * 5 / 101)
+    assert rules.percentile_rank(values, "95", descending=False).effect == 0.96
+    draws = values + rng.normal(scale=3, size=(6, 100))
+    low, high = ci_of(rules.percentile_rank(values, "95", draws))
+    assert low < 0.06 < high
+    with pytest.raises(EvidenceMissingError, match="FOXO1"):
+        rules.percentile_rank(values, "FOXO1")
+
+
+def test_outranking_takes_the_hardest_rival(rng):
+    draws = xr.DataArray(
+        np.array([[3, 2, 1], [3, 1, 4], [3, 2, 0], [3, 2, 0.0]]), dims=("draw", "kd"), coords={"kd": list("abc")}
+    )
+    estimate = rules.outranks(draws, "a", ["b", "c"])
+    assert (estimate.effect, estimate.flags) == (0.75, ("decided by c",))
+    expected = scipy_stats.binomtest(3, 4).proportion_ci(0.95, method="exact")
+    assert ci_of(estimate) == pytest.approx((expected.low, expected.high))
+
+
+# G: profiles
+
+
+def test_profile_agreement_is_the_mean_of_spearman(rng):
+    a, b = rng.normal(size=(12, 30)), rng.normal(size=(12, 30))
+    estimate = rules.profile_agreement(a, b, rng, permutations=FEW)
+    matched = [scipy_stats.spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)]
+    assert estimate.effect == pytest.approx(np.mean(matched))
+    mismatched = [scipy_stats.spearmanr(a[i], b[j]).statistic for i in range(12) for j in range(12) if i != j]
+    assert estimate.diagnostics["mismatched_mean"] == pytest.approx(np.mean(mismatched))
+    beyond = rules.profile_agreement(a, b, rng, beyond_mismatched=True, permutations=FEW)
+    assert beyond.effect == pytest.approx(np.mean(matched) - np.mean(mismatched))
+
+
+def test_none_of_two_hundred_bounds_the_share(rng):
+    a, b = rng.normal(size=(200, 100)), rng.normal(size=(200, 100))
+    bound = rules.profile_agreement(a, b, rng, permutations=FEW).diagnostics["share_above_upper_bound"]
+    assert bound == pytest.approx(1 - 0.05 ** (1 / 200))
+    assert round(bound, 4) == 0.0149
+
+
+def test_profiles_are_matched_on_both_axes(rng):
+    a = xr.DataArray(
+        rng.normal(size=(10, 20)),
+        dims=("kd", "gene"),
+        coords={"kd": [f"K{i}" for i in range(10)], "gene": [f"G{i}" for i in range(20)]},
+    )
+    turned = a.isel(kd=rng.permutation(10)[:8], gene=rng.permutation(20)[:15])
+    estimate = rules.profile_agreement(a, turned, rng, permutations=FEW)
+    assert (estimate.effect, estimate.n, estimate.diagnostics["genes"]) == (pytest.approx(1.0), 8, 15)
+
+
+def test_anticorrelated_profiles_are_counted_after_adjusting(rng):
+    a = rng.normal(size=(20, 300))
+    b = rng.normal(size=(20, 300))
+    b[:4] = -a[:4]
+    estimate = rules.share_anticorrelated(a, b)
+    assert estimate.effect == 0.2
+    assert estimate.diagnostics["anticorrelated"] == ["0", "1", "2", "3"]
+    assert p_of(estimate) < 0.01
+    assert estimate.as_published["nb04_counts"]["negative"] > 4
+
+
+def test_largest_agreement_and_share_below(rng):
+    draws = np.array([0.1, 0.3, 0.2]) + 0.01 * rng.normal(size=(6, 3))
+    estimate = rules.largest_agreement(draws)
+    assert estimate.diagnostics["unit"] == "1"
+    low, high = ci_of(estimate)
+    assert low < 0.3 < high < 0.35
+    assert rules.share_below([0.1, 0.2, 0.5], 0.4).effect == pytest.approx(2 / 3)
+
+
+# H: clusterings
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_rand_index_is_that_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, rng.integers(2, 6), 30), rng.integers(0, rng.integers(2, 6), 30)
+    assert adjusted_rand_index(a, b) == pytest.approx(metrics.adjusted_rand_score(a, b), abs=1e-12)
+
+
+def test_clustering_agreement_and_its_difference(rng):
+    a = rng.integers(0, 5, 100)
+    b = np.where(rng.random(100) < 0.6, a, rng.integers(0, 5, 100))
+    estimate = rules.clustering_agreement(a, b, rng, permutations=FEW)
+    assert p_of(estimate) == 1 / (FEW + 1)
+    assert estimate.diagnostics["adjusted_mutual_information"] == pytest.approx(
+        metrics.adjusted_mutual_info_score(a, b)
+    )
+    difference = rules.clustering_agreement_difference(a, b, rng.permutation(a), rng)
+    assert ci_of(difference)[0] > 0
+
+
+def test_ward_labels_find_planted_directions(rng):
+    truth = np.arange(60) % 3
+    X = np.eye(3)[truth] @ rng.normal(size=(3, 20)) * rng.uniform(1, 20, (60, 1))
+    assert adjusted_rand_index(truth, rules.ward_labels(X + 0.01 * rng.normal(size=X.shape), 3)) == 1
+    with pytest.raises(InputError, match="1 rows of zeros"):
+        rules.ward_labels(np.vstack([np.zeros(20), X]), 3)
+
+
+# I: overlap
+
+
+def test_enrichment_is_hypergeometric(rng):
+    labels = np.repeat(["x", "y", "z"], [10, 20, 30])
+    members = [0, 1, 2, 3, 30]
+    estimate = rules.enrichment(labels, members)
+    assert estimate.diagnostics["cluster"] == "x"
+    one = scipy_stats.hypergeom.sf(3, 60, 5, 10)
+    assert p_of(estimate) == pytest.approx(3 * one)
+    assert p_of(rules.enrichment(labels, members, cluster="x")) == pytest.approx(one)
+    assert rules.enrichment(labels, members).effect == pytest.approx(4 / 5 - 10 / 60)
+    table = rules.enrichment_table(labels, {"s": members, "t": [31, 32]})
+    assert table["x", "s"] == pytest.approx(6 * one)
+    with pytest.raises(InputError, match="cluster 'q'"):
+        rules.enrichment(labels, members, cluster="q")
+
+
+def test_coclustering_counts_pairs(rng):
+    labels = np.repeat([0, 1], 20)
+    estimate = rules.coclustering(labels, [0, 1, 2, 3, 4, 20], rng, permutations=FEW)
+    assert estimate.diagnostics["share"] == pytest.approx(10 / 15)
+    assert estimate.effect == pytest.approx(10 / 15 - 19 / 39)
+    lost = rules.coclustering_difference(labels, rng.permutation(labels), [0, 1, 2, 3, 4, 5], rng, permutations=FEW)
+    assert lost.effect == pytest.approx(lost.parts["a"].effect - lost.parts["b"].effect)
+
+
+def test_output_enrichment_finds_a_planted_cluster(rng):
+    genes = [f"G{i}" for i in range(200)]
+    values, labels = rng.normal(size=(60, 200)), np.repeat([0, 1, 2], 20)
+    values[:, :10] += np.where(labels == 1, 1, -0.5)[:, None]
+    delta = xr.DataArray(values, dims=("kd", "gene"), coords={"gene": genes})
+    estimate = rules.output_enrichment(delta, labels, genes[:10], rng, top=20, permutations=FEW)
+    raised = np.argsort(-values[20:40].mean(axis=0))[:20]
+    assert estimate.diagnostics["cluster"] == "1"
+    assert estimate.effect == np.count_nonzero(raised < 10) - 1.0
+    assert p_of(estimate) <= 0.05
+    nothing = rules.output_enrichment(delta, labels, genes[100:110], rng, top=20, permutations=FEW)
+    assert p_of(nothing) > 0.05
+
+
+# J: neighbours
+
+
+def test_neighbour_rank_and_counts_by_hand(rng):
+    S = cosines(rng.normal(size=(50, 10)))
+    order = [i for i in np.argsort(-S[7]) if i != 7]
+    estimate = rules.neighbour_rank(S, "7", str(order[2]), rng)
+    assert estimate.effect == 3
+    assert estimate.nulls[0].p == pytest.approx(3 / 49)
+    assert judge(Within(1, 1), estimate).verdict == Verdict.REFUTED
+    assert judge(Within(1, 1), rules.neighbour_rank(S, "7", str(order[0]), rng)).verdict == Verdict.SUPPORTED
+    family = [*order[:4], *order[20:26]]
+    count = rules.neighbours(S, "7", family, rng, top=10, excess=False, permutations=FEW)
+    assert count.effect == 4
+    assert count.diagnostics["in_family"] == [str(i) for i in order[:4]]
+
+
+def test_island_is_seen_by_purity_and_recall(rng):
+    X = rng.normal(size=(100, 20))
+    X[:16] += 2 * rng.normal(size=20)
+    S = cosines(X)
+    estimate = rules.neighbourhood_purity(S, range(16), rng, permutations=FEW)
+    listed = [set(np.argsort(-np.where(np.arange(100) == i, -9, S[i]))[:15]) for i in range(16)]
+    assert estimate.diagnostics["purity"] == pytest.approx(
+        np.mean([len(near & set(range(16))) / 15 for near in listed])
+    )
+    assert p_of(estimate) <= 0.02
+    recall = rules.neighbourhood_recall(S, {"0": ["1", "2"], "3": "4", "5": "6"}, rng, permutations=FEW)
+    assert recall.effect > 0.4
+    assert recall.n == 3
+
+
+def test_unknown_query_is_named(rng):
+    with pytest.raises(EvidenceMissingError, match="TRAPPC3"):
+        rules.neighbours(cosines(rng.normal(size=(40, 5))), "TRAPPC3", ["1"], rng)
+
+
+# K: spectra
+
+
+def test_leading_share_is_carried_by_one_knockdown(rng):
+    J = rng.normal(size=(30, 8, 5))
+    J[3] *= 100
+    estimate = rules.leading_share(J)
+    raw = estimate.diagnostics["raw"]
+    flat = J.reshape(30, -1)
+    u, s, _ = np.linalg.svd(flat, full_matrices=False)
+    assert raw["share"] == pytest.approx((u[:, 0] * s[0]).var() / flat.var(axis=0).sum())
+    assert raw["share"] > 0.95
+    assert raw["carried_by"] == "3"
+    rest = np.delete(flat, 3, 0)
+    u, s, _ = np.linalg.svd(rest, full_matrices=False)
+    assert raw["leave_one_out"][0] == pytest.approx((u[:, 0] * s[0]).var() / rest.var(axis=0).sum())
+    assert estimate.effect < 0.3
+    assert judge(Above(0.5), estimate).verdict == Verdict.REFUTED
+
+
+# L, M, N
+
+
+def test_learned_contrast_counts_copies():
+    copies = np.linspace(-0.1, 0.1, 20).tolist()
+    trained = Estimate(0.5, 50, (0.4, 0.6), (0.42, 0.58))
+    estimate = rules.learned_contrast(trained, copies)
+    assert (estimate.effect, estimate.p, estimate.n) == (pytest.approx(0.5), 1 / 21, 20)
+    assert judge(Above(0, 0.1), estimate).verdict == Verdict.SUPPORTED
+    assert rules.learned_contrast(0.05, copies).p == pytest.approx(7 / 21, abs=1 / 20)
+    with pytest.raises(EvidenceMissingError, match="1 randomised copies"):
+        rules.learned_contrast(trained, [0.1])
+
+
+@pytest.mark.parametrize(
+    ("published", "half"), [("0.119", 5e-4), ("2.0e-80", 5e-82), (0.13, 5e-3), ("15", 0.5), ("−0.41", 5e-3)]
+)
+def test_half_a_unit_of_the_last_digit(published, half):
+    assert half_unit(published) == pytest.approx(half)
+
+
+def test_reproduction_covers_one_more_draw():
+    draws = np.array([0.10, 0.11, 0.12, 0.13, 0.14])
+    estimate = rules.reproduces(draws, "0.119")
+    width = scipy_stats.t.ppf(0.975, 4) * draws.std(ddof=1) * np.sqrt(6 / 5) + 0.0005
+    assert ci_of(estimate) == pytest.approx((0.12 - width, 0.12 + width))
+    assert judge(Reproduces(0.119, 0.02), estimate).verdict == Verdict.SUPPORTED
+    assert judge(Reproduces(0.3, 0.02), estimate).verdict == Verdict.REFUTED
+    single = rules.reproduces(0.1194, "0.119")
+    assert ci_of(single) == pytest.approx((0.1189, 0.1199))
+    with pytest.raises(InputError, match="published value 'none'"):
+        rules.reproduces(draws, "none")
+
+
+def test_spread_over_draws_is_chi_squared():
+    draws = np.array([1.0, 2, 3, 4, 5])
+    low, high = ci_of(rules.draw_spread(draws))
+    s = draws.std(ddof=1)
+    assert low == pytest.approx(s * np.sqrt(4 / scipy_stats.chi2.ppf(0.975, 4)))
+    assert high == pytest.approx(s * np.sqrt(4 / scipy_stats.chi2.ppf(0.025, 4)))
+
+
+def test_a_flip_needs_a_difference_beyond_the_margin():
+    old, new = {"effect": 0.30, "verdict": "SUPPORTED"}, {"effect": 0.05, "verdict": "INCONCLUSIVE"}
+    unpaired = rules.flip(old, new, 0.1)
+    assert unpaired.diagnostics["flipped"]
+    assert unpaired.flags == ("unpaired",)
+    wide = Estimate(-0.25, 30, (-0.5, 0.0), (-0.45, -0.05))
+    assert not rules.flip(old, new, 0.1, wide).diagnostics["flipped"]
+    assert not rules.flip(old, old, 0.1).diagnostics["changed"]
+    with pytest.raises(InputError, match="effect and verdict"):
+        rules.flip({"effect": 1.0}, new, 0.1)
+
+
+# P: vectors
+
+
+def test_vector_correlation_is_scipys_with_exact_replicates(rng):
+    x = rng.normal(size=30)
+    y = 0.5 * x + rng.normal(size=30)
+    for method, reference in (("pearson", scipy_stats.pearsonr), ("spearman", scipy_stats.spearmanr)):
+        estimate = rules.vector_correlation(x, y, rng, method=method, permutations=FEW)
+        assert estimate.effect == pytest.approx(reference(x, y).statistic)
+    pearson = rules.vector_correlation(x, y, rng, method="pearson", permutations=FEW)
+    without = [np.corrcoef(np.delete(x, i), np.delete(y, i))[0, 1] for i in range(30)]
+    assert pearson.diagnostics["leave_one_out"] == pytest.approx([min(without), max(without)])
+
+
+def test_shared_features_are_permuted(rng):
+    beaten = np.zeros(2)
+    for _ in range(20):
+        F = rng.normal(size=(40, 20)) + 2 * rng.normal(size=(40, 1))
+        w = rng.uniform(0, 1, 20)
+        estimate = rules.vector_correlation(F.sum(axis=1), F @ w, rng, shared=(F, w), permutations=99)
+        beaten += [null.p <= 0.05 for null in estimate.nulls]
+    assert beaten[0] == 20
+    assert beaten[1] <= 4  # 99.7 % binomial bound at .05
+    with pytest.raises(InputError, match="not the weighted sum"):
+        rules.vector_correlation(F.sum(axis=1), F @ w + 1, rng, shared=(F, w))
+    with pytest.raises(InputError, match="a constant vector"):
+        rules.vector_correlation(np.ones(40), F @ w, rng)
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, jacprobe.stats; print([m for m in ('scipy', 'numba', 'sklearn', 'xarray') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+    assert all(callable(getattr(rules, name)) or name == "published" for name in rules.__all__)
