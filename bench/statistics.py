@@ -1,0 +1,162 @@
+"""Speed of the permutation tests beside other libraries, one thread, one run.
+
+    OMP_NUM_THREADS=1 python -m bench.statistics > bench/STATISTICS.md
+
+scikit-bio comes with the extra `test`. `mantel` and rsatoolbox are taken if they are there:
+pip install --no-deps mantel rsatoolbox tqdm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from jacprobe.stats import hubs, matrix_correlation, moments, nulls
+from jacprobe.stats.semipartial import double_semipartial
+
+DRAWS = 9999
+
+
+def main() -> None:
+    """Time every method on the same two matrices and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=3, help="the least of this many runs counts (at n = 225)")
+    parser.add_argument("--slow-draws", type=int, default=99, help="draws timed of the slow methods, scaled to 9,999")
+    given = parser.parse_args()
+    print("# Statistics: speed\n")
+    print("    OMP_NUM_THREADS=1 python -m bench.statistics > bench/STATISTICS.md\n")
+    threads = os.environ.get("OMP_NUM_THREADS", "unset")
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__},")
+    print(f"OMP_NUM_THREADS={threads}. CPU s for {DRAWS:,} permutations of two similarity matrices; * scaled up from")
+    print("fewer permutations. Ratios are to scikit-bio in the same run.\n")
+    print("| method | n | CPU s | of scikit-bio | peak MiB of the process so far |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for n in (225, 2023):
+        compare(n, given.repeat if n < 1000 else 1, given.slow_draws)
+    sets(given.repeat)
+
+
+def compare(n: int, repeat: int, slow_draws: int) -> None:
+    """Time the Mantel test of two n x n matrices by every method that is installed."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 30))
+    A, B = (_symmetric(np.corrcoef(M)) for M in (X, 0.3 * X + rng.normal(size=(n, 30))))
+    plain = hubs.design([], (), n)
+
+    def qap(scheme: Any, draws: int) -> object:
+        return double_semipartial(A, B, plain, rng, draws, scheme)
+
+    ours = {
+        "jacprobe, exact gather": (lambda draws: qap("independent", draws), DRAWS),
+        "jacprobe, cyclic FFT": (lambda draws: qap("cyclic", draws), DRAWS),
+    }
+    others = {
+        "scikit-bio mantel": (_scikit_bio(A, B), DRAWS if n < 1000 else slow_draws),
+        "mantel package": (_mantel(A, B), slow_draws),
+        "rsatoolbox": (_rsatoolbox(A, B), slow_draws),
+    }
+    times: dict[str, tuple[float | None, bool, float]] = {}
+    for name, (call, draws) in {**ours, **others}.items():
+        if call is None:
+            times[name] = (None, False, 0.0)
+            continue
+        call(39)
+        seconds = min(_seconds(partial(call, draws)) for _ in range(repeat))
+        times[name] = (seconds * DRAWS / draws, draws < DRAWS, _peak())
+    reference = times["scikit-bio mantel"][0]
+    for name, (seconds, scaled, peak) in times.items():
+        if seconds is None:
+            print(f"| {name} | {n:,} | not installed or not usable | | |")
+        else:
+            ratio = f"{seconds / reference:.3f}" if reference else ""
+            print(f"| {name} | {n:,} | {seconds:.2f}{'*' if scaled else ''} | {ratio} | {peak:.0f} |")
+    sys.stdout.flush()
+    rule = _seconds(lambda: matrix_correlation(A, B, rng, permutations=DRAWS))
+    print(f"| jacprobe, rule C whole: four p and jackknives | {n:,} | {rule:.2f} | | {_peak():.0f} |", flush=True)
+
+
+def sets(repeat: int) -> None:
+    """Time 5,000 random sets of four sizes at n = 2,023."""
+    rng = np.random.default_rng(0)
+    S = _symmetric(np.corrcoef(rng.normal(size=(2023, 30))))
+    print("\n| 5,000 random sets of k of 2,023 | k | CPU s |\n| --- | ---: | ---: |")
+    for k in (5, 15, 37, 71):
+        seconds = min(
+            _seconds(lambda k=k: moments.mean_within(S, nulls.random_subsets(rng, 2023, k, 5000)))
+            for _ in range(repeat)
+        )
+        print(f"| drawn and averaged | {k} | {seconds:.3f} |", flush=True)
+
+
+def _scikit_bio(A: np.ndarray, B: np.ndarray) -> Callable[[int], object] | None:
+    library = _imported("skbio.stats.distance")
+    if library is None:
+        return None
+    a, b = (library.DistanceMatrix(_distance(S)) for S in (A, B))
+    return lambda draws: library.mantel(a, b, permutations=draws, alternative="greater")
+
+
+def _mantel(A: np.ndarray, B: np.ndarray) -> Callable[[int], object] | None:
+    library = _imported("mantel")
+    if library is None:
+        return None
+    upper = np.triu_indices(len(A), 1)
+    a, b = _distance(A)[upper], _distance(B)[upper]
+    return lambda draws: library.test(a, b, perms=draws, tail="upper")
+
+
+def _rsatoolbox(A: np.ndarray, B: np.ndarray) -> Callable[[int], object] | None:
+    rdm, compare = _imported("rsatoolbox.rdm"), _imported("rsatoolbox.rdm.compare")
+    if rdm is None or compare is None:
+        return None
+    upper = np.triu_indices(len(A), 1)
+    fixed = rdm.RDMs(_distance(B)[upper][None])
+    moving, rng = _distance(A), np.random.default_rng(0)
+
+    def test(draws: int) -> None:
+        for _ in range(draws):
+            p = rng.permutation(len(moving))
+            compare.compare(rdm.RDMs(moving[np.ix_(p, p)][upper][None]), fixed, method="corr")
+
+    return test
+
+
+def _imported(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _symmetric(S: np.ndarray) -> np.ndarray:
+    return (S + S.T) / 2
+
+
+def _distance(S: np.ndarray) -> np.ndarray:
+    D = 1 - S
+    np.fill_diagonal(D, 0.0)
+    return D
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.process_time()
+    call()
+    return time.process_time() - started
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
