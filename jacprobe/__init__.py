@@ -10,21 +10,49 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jacprobe.estimate import Estimate
+    from jacprobe.models.randomised import permute_onehot, randomise
     from jacprobe.models.state import load_run
     from jacprobe.probes.embedding import pert_embedding
+    from jacprobe.probes.features import features
+    from jacprobe.probes.knockout import knockout
     from jacprobe.probes.response import delta, predict
+    from jacprobe.probes.routing import jacobian_wrt_pert, onehot_similarity, similarity
+    from jacprobe.probes.targeted import targeted_jacobian
     from jacprobe.studies import open_study
 
 _HOME = {
     "Estimate": "estimate",
     "delta": "probes.response",
+    "features": "probes.features",
+    "jacobian_wrt_pert": "probes.routing",
+    "knockout": "probes.knockout",
     "load_run": "models.state",
+    "onehot_similarity": "probes.routing",
     "open_study": "studies",
+    "permute_onehot": "models.randomised",
     "pert_embedding": "probes.embedding",
     "predict": "probes.response",
+    "randomise": "models.randomised",
+    "similarity": "probes.routing",
+    "targeted_jacobian": "probes.targeted",
 }
 
-__all__ = ["Estimate", "delta", "load_run", "open_study", "pert_embedding", "predict"]
+__all__ = [
+    "Estimate",
+    "delta",
+    "features",
+    "jacobian_wrt_pert",
+    "knockout",
+    "load_run",
+    "onehot_similarity",
+    "open_study",
+    "permute_onehot",
+    "pert_embedding",
+    "predict",
+    "randomise",
+    "similarity",
+    "targeted_jacobian",
+]
 
 
 def __getattr__(name: str) -> object:

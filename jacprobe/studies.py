@@ -7,7 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from jacprobe.errors import EvidenceMissingError, StudyError, unknown_names
 from jacprobe.requests import parse_control_role
@@ -169,7 +169,7 @@ class Study:
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
-    def reopened(self, **changes: Any) -> Study:
+    def reopened(self, **changes: Any) -> Self:
         """Return the same study with nothing computed yet, and `changes` made to its fields."""
         return replace(self, _cache={}, **changes)
 
