@@ -187,7 +187,7 @@ def _probe(
 ) -> tuple[Tensor, Tensor]:
     """Return random directions [N, D] and the model's derivatives along them [N, G], or say that it has none."""
     rng = torch.Generator().manual_seed(0)  # only picks where the check looks
-    directions = torch.randn(DIRECTIONS, pert.shape[-1], generator=rng, dtype=torch.float64).to(pert)
+    directions = torch.randn(DIRECTIONS, pert.shape[-1], generator=rng, dtype=pert.dtype).to(pert.device)
     try:
         response, slopes = tangents(forward, encoded, pert, batch, directions)
     except (NotImplementedError, RuntimeError) as error:
@@ -230,8 +230,7 @@ def _local_rules(
     found = local_jacobian(blocks, gemm, encoded, pert, batch)
     keep = ~found.near_kink[0]
     ours, theirs = (found.jacobian[0] @ directions.T)[keep], slopes.T[keep]
-    difference = float((ours - theirs).norm())
-    error = difference / float(theirs.norm()) if difference else 0.0
+    error = float((ours - theirs).norm()) / max(float(theirs.norm()), torch.finfo(theirs.dtype).tiny)
     if not error <= TOLERANCE[model.dtype]:
         return None, f"the local rules differ from the model by {error:.1e}, relative"
     return blocks, f"local rules verified against generic on {len(directions)} random directions ({error:.0e})"
