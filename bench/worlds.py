@@ -59,13 +59,13 @@ def cosines(X: Array) -> Array:
     return (S + S.T) / 2
 
 
-def vectors(rng: Rng, world: str, n: int, d: int = 30) -> tuple[Array, Array, Array]:
+def vectors(rng: Rng, world: str, n: int, d: int = 30, noise: float = 1.0) -> tuple[Array, Array, Array]:
     """Return n vectors, their raw norms, and how strongly each node sticks out of the crowd.
 
     "iid": nothing; "hubs": nodes load on one direction, log-normally; "magnitude": the more so the larger their norm;
     "clusters": eight clusters.
     """
-    X, norm = rng.normal(size=(n, d)), np.exp(rng.normal(scale=0.5, size=n))
+    X, norm = noise * rng.normal(size=(n, d)), np.exp(rng.normal(scale=0.5, size=n))
     standing = rng.random(n)
     if world == "hubs":
         standing = np.exp(rng.normal(scale=0.7, size=n))
@@ -83,7 +83,7 @@ def coherence(rng: Rng, *, world: str, n: int, k: int, biased: bool, shift: floa
     X, norm, standing = vectors(rng, world, n)
     chance = standing**2 if biased else np.ones(n)
     members = rng.choice(n, k, replace=False, p=chance / chance.sum())
-    X[members] += shift * rng.normal(size=X.shape[1])
+    X[members] += shift * direction(rng, X.shape[1])
     S = cosines(X)
     estimate = stats.set_coherence(S, members, rng, norm, permutations=DRAWS)
     naive = {
@@ -94,17 +94,19 @@ def coherence(rng: Rng, *, world: str, n: int, k: int, biased: bool, shift: floa
 
 
 def coherence_difference(rng: Rng, *, world: str, n: int, k: int) -> Draw:
-    """Rule B: a set equally coherent in two models, a different one in each direction of space."""
+    """Rule B: one structure and one set in two models that differ by their noise."""
     members = rng.choice(n, k, replace=False)
-    pair = []
-    for _ in range(2):
-        X, norm, _ = vectors(rng, world, n)
-        direction = rng.normal(size=X.shape[1])
-        X[members] += 0.5 * np.sqrt(len(direction)) * direction / np.linalg.norm(direction)
-        pair.append((cosines(X), norm))
-    (A, norm_a), (B, norm_b) = pair
-    estimate = stats.set_coherence_difference(A, B, members, rng, (norm_a, norm_b), permutations=DRAWS)
+    structure, norm, _ = vectors(rng, world, n, noise=0.0)
+    structure[members] += 0.5 * direction(rng, structure.shape[1])
+    A, B = (cosines(structure + rng.normal(size=structure.shape)) for _ in range(2))
+    estimate = stats.set_coherence_difference(A, B, members, rng, (norm, norm), permutations=DRAWS)
     return Draw(estimate, 0.0)
+
+
+def direction(rng: Rng, d: int) -> Array:
+    """Return a random vector of length sqrt(d), as long as the noise of one node."""
+    v = rng.normal(size=d)
+    return np.sqrt(d) * v / np.linalg.norm(v)
 
 
 def matrices(rng: Rng, world: str, n: int, shared: float = 0.0) -> tuple[Array, Array, tuple[Array, Array]]:
