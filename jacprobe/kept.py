@@ -148,6 +148,7 @@ def key(request: Request, study: Study) -> dict[str, str | int | float | bool]:
         "probe": KEPT[type(request)].probe,
         "version": KEPT[type(request)].version,
         **fields,
+        **_arithmetic(request, study),
         "weights": identity.weights_sha256,
         "mask": identity.provenance["mask"],
         "cells": cells.sha256,
@@ -155,6 +156,18 @@ def key(request: Request, study: Study) -> dict[str, str | int | float | bool]:
         "dtype": "float32",
         **{package: identity.provenance.get(package, "none") for package in ("torch", "arc-state", "transformers")},
     }
+
+
+def _arithmetic(request: Request, study: Study) -> dict[str, str]:
+    """Return how products are taken where a probe chooses the way: other bits, so another entry."""
+    if isinstance(request, Delta):
+        return {}
+    import torch
+
+    from jacprobe.jacobian.gemm import choose
+    from jacprobe.models.adapter import device_of
+
+    return {"engine": "auto", "gemm": choose(device_of(study.device), torch.float32).way}
 
 
 class _Blocks:
