@@ -156,8 +156,8 @@ def prepare(
                 where="engine",
             )
         _log.warning("Jacobians by the generic engine: %s", why)
-    # 32 directions of 64 cells hold 250 MiB at the published shape.
-    return Engine("generic", how, why, min(D, max(1, 2048 // encoded.shape[0])) if on_cpu else D, generic)
+    # 24 directions of 64 cells hold 250 MiB at the published shape.
+    return Engine("generic", how, why, min(D, max(1, 1536 // encoded.shape[0])) if on_cpu else D, generic)
 
 
 def _forward(model: DifferentiableInPert, residual: Residual) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
