@@ -71,7 +71,7 @@ def main() -> None:
     given = parser.parse_args()
     done = _done(given.out)
     with given.out.open("a", newline="") as file:
-        table = csv.writer(file)
+        table = csv.writer(file, lineterminator="\n")
         if not done:
             table.writerow(HEADER)
         for case in cases():
@@ -95,9 +95,9 @@ def markdown(path: Path) -> str:
     lines.append("| --- | --- | ---: | ---: | ---: | ---: | --- |")
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            kind = {"null": "false", "power": "true", "coverage": "reproduced"}[row["kind"]]
             coverage = f"{row['coverage']} ± {row['coverage_error']}" if row["coverage"] else ""
-            verdict = f"{kind} {row['supported']} ± {row['error']}"
+            right = {"null": "false", "power": "true", "reported": "true"}.get(row["kind"])
+            verdict = f"{right} {row['supported']} ± {row['error']}" if right else ""
             cells = [row["rule"], row["world"], row["n"], row["runs"], verdict, coverage, row["components"]]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
