@@ -33,8 +33,8 @@ class Draw:
 class Case:
     """One rule in one world.
 
-    `kind` is "null" (SUPPORTED would be false), "power" (SUPPORTED would be right, and has to come), "reported" (right, but
-    power is only reported) or "coverage" (only the interval).
+    `kind` is "null" (SUPPORTED would be false), "power" (SUPPORTED would be right, and has to come), "reported" (right,
+    but power is only reported) or "coverage" (only the interval).
     `interval` says whether the 95 % interval has the true effect to cover.
     """
 
@@ -188,11 +188,12 @@ def own_gene(rng: Rng, *, world: str, n: int, shift: float = 0.0) -> Draw:
 
 
 def rank(rng: Rng, *, world: str, n: int) -> Draw:
-    """Rule F: a KD whose mean percentile over draws is the bar itself."""
+    """Rule F: a KD whose typical percentile over draws is the bar itself."""
     truth = np.sort(rng.normal(size=n))[::-1] * (1 if world == "iid" else np.exp(rng.normal(scale=0.3, size=n)))
     place = int(0.1 * n)
     draws = truth + 0.2 * rng.normal(size=(2000, n))
-    expected = float(np.mean((draws >= draws[:, [place]]).sum(axis=1) / n))
+    ranks = (draws >= draws[:, [place]]).sum(axis=1)
+    expected = float(1 / (1 + np.exp(-np.mean(np.log((ranks - 0.5) / (n - ranks + 0.5))))) + 0.5 / n)
     estimate = stats.percentile_rank(truth, str(place), draws[:6], rng)
     return Draw(_centred(estimate, expected), 0.0)
 

@@ -41,8 +41,10 @@ def percentile_rank(
     kd
         The KD's name, or the names of several, of which the largest percentile counts.
     draws
-        The same numbers from disjoint draws of control cells, shape (draw, n), matched by name. They give the interval:
-        mean percentile +- t(R - 1) s / sqrt(R). Without them the rank stands alone and is flagged.
+        The same numbers from disjoint draws of control cells, shape (draw, n), matched by name. They give the
+        effect and
+        its interval: mean +- t(R - 1) s / sqrt(R) of the percentile's log odds, mapped back, since near either end
+        percentiles are too skewed for Student. Without them the rank stands alone and is flagged.
     rng
         Not used.
     descending
@@ -70,9 +72,12 @@ def percentile_rank(
         count = 0
     else:
         table = _by_name(draws, vector.names)
-        per_draw = np.array([_ranks(row, descending)[found.index].max() / n for row in table])
-        count, effect = len(per_draw), float(per_draw.mean())
-        ci, ci90 = t_intervals(effect, float(per_draw.std(ddof=1)) / math.sqrt(count), count - 1)
+        per_draw = np.array([_ranks(row, descending)[found.index].max() for row in table])
+        count = len(per_draw)
+        log_odds = np.log((per_draw - 0.5) / (n - per_draw + 0.5))
+        bounds = t_intervals(float(log_odds.mean()), float(log_odds.std(ddof=1)) / math.sqrt(count), count - 1)
+        effect = _percentile(float(log_odds.mean()), n)
+        ci, ci90 = ((_percentile(low, n), _percentile(high, n)) for low, high in bounds)
         flags += () if count >= LEAST_DRAWS else (f"{count} control-cell draws: a wide interval",)
     p = min(1.0, looked_at * float(ranks[worst]) / (n + 1))
     centre = float(np.median(vector.values))
@@ -147,6 +152,11 @@ def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:
 def _ranks(values: FloatArray, descending: bool) -> FloatArray:
     """Return ranks from 1, ties taking the worst of theirs."""
     return stats.rankdata(-values if descending else values, method="max").astype(np.float64)
+
+
+def _percentile(log_odds: float, n: int) -> float:
+    """Return rank / n of the log odds of (rank - 1/2) / n."""
+    return 1 / (1 + math.exp(-log_odds)) + 0.5 / n
 
 
 def _by_name(draws: Any, names: tuple[str, ...]) -> FloatArray:
