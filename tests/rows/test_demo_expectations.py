@@ -1,0 +1,23 @@
+"""The demo states for every claim what its planted truth implies, and nothing for claims that are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jacprobe.suite import load_rows
+from jacprobe.verdicts.expectations import study_expectations
+
+ROOT = Path(__file__).parents[2]
+ROWS = load_rows(ROOT / "claims")
+STATED = study_expectations(ROOT / "fixtures" / "studies" / "demo", ROWS)
+
+
+def test_every_claim_has_an_expectation_with_a_reason():
+    assert set(STATED) == set(ROWS)
+    assert all(len(expectation.reason) > 20 for expectation in STATED.values())
+
+
+def test_the_demo_shows_claims_that_hold_and_claims_that_fail():
+    single = [expectation.verdicts[0] for expectation in STATED.values() if len(expectation.verdicts) == 1]
+    assert {"SUPPORTED", "REFUTED"} <= set(single)
+    assert len(single) >= 0.8 * len(STATED)
