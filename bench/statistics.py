@@ -51,7 +51,7 @@ def compare(n: int, repeat: int, slow_draws: int) -> None:
     """Time the Mantel test of two n x n matrices by every method that is installed."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 30))
-    A, B = (_symmetric(np.corrcoef(M)) for M in (X, 0.3 * X + rng.normal(size=(n, 30))))
+    A, B = (_symmetric(np.atleast_2d(np.corrcoef(M))) for M in (X, 0.3 * X + rng.normal(size=(n, 30))))
     plain = hubs.design([], (), n)
 
     def qap(scheme: Any, draws: int) -> object:
@@ -91,7 +91,7 @@ def compare(n: int, repeat: int, slow_draws: int) -> None:
 def sets(repeat: int) -> None:
     """Time 5,000 random sets of four sizes at n = 2,023."""
     rng = np.random.default_rng(0)
-    S = _symmetric(np.corrcoef(rng.normal(size=(2023, 30))))
+    S = _symmetric(np.atleast_2d(np.corrcoef(rng.normal(size=(2023, 30)))))
     print("\n| 5,000 random sets of k of 2,023 | k | CPU s |\n| --- | ---: | ---: |")
     for k in (5, 15, 37, 71):
         seconds = min(
