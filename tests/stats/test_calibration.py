@@ -18,8 +18,8 @@ QUICK = {
     "L-iid-60",
     "P-iid-60",
 }
-# Known to be over: .076 +- .012 false SUPPORTED in 600 runs. A set of 15 among 60 that was drawn to favour hubs leaves too
-# few knockdowns of equal hubness to match it on.
+# Known to be over: .076 +- .012 false SUPPORTED in 500 runs. A set of 15 among 60 that was drawn to favour hubs leaves
+# too few knockdowns of equal hubness to match it on.
 OVER = "A_k=15-hubs,_set_of_hubs-60"
 # The verdict is to be false in at most 5 % of null worlds; 1 in 1,000 runs of a good rule may go beyond these bounds.
 CHANCE = 0.001
