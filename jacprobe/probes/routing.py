@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jacprobe.models.protocol import DifferentiableInPert
 
 _KDS_AT_ONCE_ON_GPU = 8
-_BYTES_AT_ONCE = 2**30
+_BYTES_AT_ONCE = 3 * 2**28  # a block is held twice while it is read: 2,023 Jacobians stay below 2 GiB
 
 
 @dataclass(frozen=True, eq=False)
