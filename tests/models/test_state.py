@@ -211,5 +211,6 @@ def test_the_published_shape_loads_from_a_flagless_folder_of_2025_and_predicts(t
 def test_a_run_is_identified_without_building_the_model_as_the_model_tells_itself(run: Path):
     identity, model = identify(run), load_run(run, device="cpu")
     assert dict(identity.provenance) == dict(model.provenance)
-    for name in ("genes", "perturbations", "control", "batches", "cell_set_len", "split", "weights_sha256", "latent_dim"):
+    names = ("genes", "perturbations", "control", "batches", "cell_set_len", "latent_dim", "split", "weights_sha256")
+    for name in names:
         assert getattr(identity, name) == getattr(model, name)

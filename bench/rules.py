@@ -1,6 +1,6 @@
 """Speed of the permutation tests beside other libraries, one thread, one run.
 
-    OMP_NUM_THREADS=1 python -m bench.statistics > bench/STATISTICS.md
+    OMP_NUM_THREADS=1 python -m bench.rules > bench/STATISTICS.md
 
 scikit-bio comes with the extra `test`. `mantel` and rsatoolbox are taken if they are there:
 pip install --no-deps mantel rsatoolbox tqdm.
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=(2023, 225))
     given = parser.parse_args()
     print("# Statistics: speed\n")
-    print("    OMP_NUM_THREADS=1 python -m bench.statistics > bench/STATISTICS.md\n")
+    print("    OMP_NUM_THREADS=1 python -m bench.rules > bench/STATISTICS.md\n")
     threads = os.environ.get("OMP_NUM_THREADS", "unset")
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__},")
     print(f"OMP_NUM_THREADS={threads}. CPU s for {DRAWS:,} permutations of two similarity matrices; * scaled up from")
