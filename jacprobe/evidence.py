@@ -74,7 +74,8 @@ def _large(request: Request, study: Study) -> xr.DataArray:
 @resolve.register(Cosine)
 def _cosine(request: Cosine, study: Study) -> xr.DataArray:
     rows = study.resolve(request.of)
-    values = rows.values / _row_norms(rows, request)[:, None]
+    # In float64, so that the order of BLAS's sums (its number of threads) is lost in rounding.
+    values = rows.values.astype("float64") / _row_norms(rows, request)[:, None]
     similarity = values @ values.T
     kd = rows["kd"].values
     return _labelled(similarity, {"kd": kd, "kd_other": kd}, "cosine")
@@ -180,7 +181,7 @@ def _subject(
 def _row_norms(rows: xr.DataArray, request: Request) -> Any:
     import numpy as np
 
-    norms = np.linalg.norm(rows.values, axis=1)
+    norms = np.linalg.norm(rows.values.astype(np.float64), axis=1)
     if not (norms > 0).all():
         zero = [str(kd) for kd in rows["kd"].values[norms == 0]]
         raise EvidenceMissingError(
