@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from jacprobe.errors import EvidenceMissingError, StudyError, unknown_names
+from jacprobe.errors import EvidenceMissingError, RunFolderError, StudyError, unknown_names
 from jacprobe.requests import parse_control_role
 from jacprobe.suite import suite_root
 
@@ -140,7 +140,11 @@ class Study:
         if key not in self._cache:
             from jacprobe.models.identity import identify
 
-            self._cache[key] = identify(self.models[role].run, self.models[role].checkpoint)
+            try:
+                self._cache[key] = identify(self.models[role].run, self.models[role].checkpoint)
+            except RunFolderError as error:
+                where = f"{role}: {error.where}"
+                raise type(error)(error.given, error.wanted, error.mend, where) from error
         return self._cache[key]
 
     def gene_set(self, name: str, variant: str = "published") -> tuple[str, ...]:

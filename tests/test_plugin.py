@@ -159,6 +159,7 @@ def test_a_broken_run_folder_ends_the_run_and_names_the_file(toy_suite):
         file.write('[models."fewshot/hepg2"]\nrun = "run"\ncell_line = "hepg2"\n')
     run = toy_suite.run()
     assert run.returncode == 4
+    assert "ERROR: fewshot/hepg2: " in run.stderr
     assert "best.ckpt" in run.stderr
     assert toy_suite.ledger() == before
 
