@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.requests import Delta, Jacobian, Knockout, Request
+from jacprobe.requests import Delta, InputJacobian, Jacobian, Knockout, OverCells, Request, parse_control_role
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,26 +47,34 @@ def knockdowns(identity: Any) -> list[str]:
     return [name for name in identity.perturbations if name != identity.control]
 
 
+def cells_of(request: OverCells, study: Study) -> xr.DataArray:
+    """Return the control cells that a request feeds to its model."""
+    return study.control_cells(request.role, request.draw, line=request.line, n_cells=request.n_cells)
+
+
 def _deltas(study: Study, request: Delta, names: list[str]) -> np.ndarray:
     from jacprobe.probes.response import delta
 
-    cells = study.control_cells(request.role, request.draw)
-    return delta(study.model(request.role), cells, names, batch=study.batch).values
+    return delta(study.model(request.role), cells_of(request, study), names, batch=study.batch).values
 
 
 def _jacobians(study: Study, request: Jacobian, names: list[str]) -> np.ndarray:
     from jacprobe.probes.routing import jacobian_wrt_pert
 
-    cells = study.control_cells(request.role, request.draw)
-    model = study.model(request.role)
+    model, cells = study.model(request.role), cells_of(request, study)
     return jacobian_wrt_pert(model, cells, names, residual=request.residual, batch=study.batch).values
+
+
+def _input_jacobians(study: Study, request: InputJacobian, names: list[str]) -> np.ndarray:
+    from jacprobe.probes.input_jacobian import jacobian_wrt_cells
+
+    return jacobian_wrt_cells(study.model(request.role), cells_of(request, study), names, batch=study.batch).values
 
 
 def _knockouts(study: Study, request: Knockout, names: list[str]) -> np.ndarray:
     from jacprobe.probes.knockout import knockout
 
-    cells = study.control_cells(request.role, request.draw)
-    return knockout(study.model(request.role), cells, names, batch=study.batch).values
+    return knockout(study.model(request.role), cells_of(request, study), names, batch=study.batch).values
 
 
 KEPT: dict[type[Request], Kept] = {
@@ -90,6 +98,21 @@ KEPT: dict[type[Request], Kept] = {
         1,
         {"units": "log1p-normalised expression per unit of pert", "direction": "d(mean over cells of Y)/d(pert)"},
     ),
+    InputJacobian: Kept(
+        "input-jacobian",
+        1,
+        lambda identity: {
+            "kd": knockdowns(identity),
+            "gene": list(identity.genes),
+            "encoded": list(range(identity.latent_dim)),
+        },
+        _input_jacobians,
+        1,
+        {
+            "units": "log1p-normalised expression per unit of encoded cell",
+            "direction": "d(mean of Y)/d(shift of cells)",
+        },
+    ),
     Knockout: Kept(
         "knockout",
         1,
@@ -102,12 +125,14 @@ KEPT: dict[type[Request], Kept] = {
 
 
 def kept(
-    request: Request,
+    request: OverCells,
     study: Study,
     only: Sequence[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> xr.DataArray:
-    """Return evidence from the study's store, computing and keeping what it lacks; without a store it is computed.
+    """Return evidence from the study's store, computing and keeping what it lacks.
+
+    Without a store, and for control copies of a model, it is computed: of a copy only what is made of it is kept.
 
     Parameters
     ----------
@@ -121,59 +146,75 @@ def kept(
         Called as chunks come about.
     """
     kind = KEPT[type(request)]
-    labels = kind.labels(study.identity(request.roles[0]))
-    axis, names = next(iter(labels.items()))
-    blocks = _Blocks(kind, study, request, list(names))
-    if study.store is None:
-        import xarray as xr
-
-        chosen = list(names if only is None else only)
-        order = chosen[::-1] if study.reverse else chosen
-        values = kind.compute(study, request, order)[:: -1 if study.reverse else 1]
-        return xr.DataArray(values, dims=list(labels), coords={**labels, axis: chosen}, attrs=dict(kind.attrs))
+    labels = kind.labels(study.identity(request.role))
+    names = list(next(iter(labels.values())))
+    only = study.sampled(names) if only is None and study.quick else only
+    blocks = _Blocks(kind, study, request, names)
+    if study.store is None or parse_control_role(request.role) is not None:
+        return _computed(kind, study, request, labels, names if only is None else list(only))
     from jacprobe.store.fill import evidence
 
     return evidence(study.store, key(request, study), labels, blocks, attrs=kind.attrs, only=only, progress=progress)
 
 
-def key(request: Request, study: Study) -> dict[str, str | int | float | bool]:
-    """Return what determines the values of a request: weights, mask, cells, batch, versions; no path, no role."""
-    from jacprobe.cells import prepare_cells
+def _computed(
+    kind: Kept, study: Study, request: OverCells, labels: dict[str, Sequence[Any]], chosen: list[str]
+) -> xr.DataArray:
+    import xarray as xr
 
-    (role,) = request.roles
-    identity = study.identity(role)
-    fields = {name: value for name, value in vars(request).items() if name not in ("role", "draw")}
-    cells = prepare_cells(identity, study.control_cells(role, getattr(request, "draw", 0)), study.batch)
+    axis = next(iter(labels))
+    order = chosen[::-1] if study.reverse else chosen
+    values = kind.compute(study, request, order)[:: -1 if study.reverse else 1]
+    coords = {name: list(along) for name, along in labels.items()} | {axis: chosen}
+    # The encoded width is a model's own affair, known only now.
+    coords |= {name: range(size) for name, size in zip(labels, values.shape, strict=True) if name == "encoded"}
+    return xr.DataArray(values, dims=list(labels), coords=coords, attrs=dict(kind.attrs))
+
+
+def key(request: OverCells, study: Study) -> dict[str, str | int | float | bool]:
+    """Return what determines the values of a request: weights, mask, cells, batch, versions; no path, no role."""
+    identity = study.identity(request.role)
+    fields = {name: value for name, value in vars(request).items() if name not in vars(OverCells(request.role))}
     return {
         "probe": KEPT[type(request)].probe,
         "version": KEPT[type(request)].version,
         **fields,
-        **_arithmetic(request, study),
+        **({} if isinstance(request, Delta) else {"engine": "auto", "gemm": gemm(study)}),
         "weights": identity.weights_sha256,
         "mask": identity.provenance["mask"],
-        "cells": cells.sha256,
+        "cells": cells_sha256(request, study),
         "batch": study.batch,
         "dtype": "float32",
-        **{package: identity.provenance.get(package, "none") for package in ("torch", "arc-state", "transformers")},
+        **versions(identity),
     }
 
 
-def _arithmetic(request: Request, study: Study) -> dict[str, str]:
-    """Return how products are taken where a probe chooses the way: other bits, so another entry."""
-    if isinstance(request, Delta):
-        return {}
+def versions(identity: Any) -> dict[str, str]:
+    """Return the versions of the packages that a number depends on."""
+    return {package: identity.provenance.get(package, "none") for package in ("torch", "arc-state", "transformers")}
+
+
+def cells_sha256(request: OverCells, study: Study) -> str:
+    """Return the hash of the control cells that a request feeds to its model, in the model's order and batches."""
+    from jacprobe.cells import prepare_cells
+
+    return prepare_cells(study.identity(request.role), cells_of(request, study), study.batch).sha256
+
+
+def gemm(study: Study) -> str:
+    """Return how products are taken on this machine: other bits, so another entry."""
     import torch
 
     from jacprobe.jacobian.gemm import choose
     from jacprobe.models.adapter import device_of
 
-    return {"engine": "auto", "gemm": choose(device_of(study.device), torch.float32).way}
+    return choose(device_of(study.device), torch.float32).way
 
 
 class _Blocks:
     """Computes a block of names when one of them is asked for, and hands out its neighbours from memory."""
 
-    def __init__(self, kind: Kept, study: Study, request: Request, names: list[str]) -> None:
+    def __init__(self, kind: Kept, study: Study, request: OverCells, names: list[str]) -> None:
         self._kind, self._study, self._request, self._names = kind, study, request, names
         self._ready: dict[str, np.ndarray] = {}
 

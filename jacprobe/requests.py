@@ -5,10 +5,11 @@ A request names a model by its *role* in the study ("fewshot/hepg2"). Requests n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Self, get_args
 
-Control = Literal["untrained", "random-body", "random-encoder", "permuted-onehot"]
+Control = Literal["untrained", "random-body", "random-encoder", "permuted-onehot", "linear-surrogate", "mean-shift"]
+Variant = Literal["published", "clean"]
 
 
 def control_role(role: str, control: Control, copy: int) -> str:
@@ -31,26 +32,38 @@ class Request:
     """Base of all requests."""
 
     @property
+    def parts(self) -> tuple[Request, ...]:
+        """The requests that this one is made of."""
+        values = (getattr(self, item.name) for item in fields(self))
+        return tuple(value for value in values if isinstance(value, Request))
+
+    @property
     def roles(self) -> tuple[str, ...]:
         """Roles of the models that the request reads, nested requests included."""
-        found: list[str] = []
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "role":
-                found.append(value)
-            elif isinstance(value, Request):
-                found.extend(value.roles)
-        return tuple(dict.fromkeys(found))
+        own = [getattr(self, item.name) for item in fields(self) if item.name == "role"]
+        nested = [role for part in self.parts for role in part.roles]
+        return tuple(dict.fromkeys(own + nested))
 
     def at(self, role: str) -> Self:
-        """Return the same request for another model."""
+        """Return the same request for another model; the knockdowns it is restricted to stay the same."""
+        return self._with("role", role)
+
+    def at_draw(self, draw: int) -> Self:
+        """Return the same request over another disjoint draw of control cells, for the same knockdowns."""
+        return self._with("draw", draw)
+
+    def at_list(self, number: int) -> Self:
+        """Return the same request for another stratified list of knockdowns."""
+        return self._with("number", number)
+
+    def _with(self, name: str, value: object) -> Self:
         changed: dict[str, object] = {}
         for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "role":
-                changed["role"] = role
-            elif isinstance(value, Request):
-                changed[item.name] = value.at(role)
+            own = getattr(self, item.name)
+            if item.name == name:
+                changed[name] = value
+            elif isinstance(own, Request):
+                changed[item.name] = own._with(name, value)
         return replace(self, **changed)
 
     def __str__(self) -> str:
@@ -66,31 +79,129 @@ class PertEmbedding(Request):
 
 
 @dataclass(frozen=True)
-class Delta(Request):
-    """Mean predicted response of each knockdown, perturbed minus non-targeting: (kd, gene), log1p units."""
+class OverCells(Request):
+    """Base of requests that feed control cells to a model.
+
+    `draw` counts disjoint draws, `line` takes another line's control cells than the model's own, `n_cells` another size
+    of the set than the study's.
+    """
 
     role: str
     draw: int = 0
+    line: str | None = field(default=None, kw_only=True)
+    n_cells: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
-class Jacobian(Request):
+class Delta(OverCells):
+    """Mean predicted response of each knockdown, perturbed minus non-targeting: (kd, gene), log1p units."""
+
+
+@dataclass(frozen=True)
+class Jacobian(OverCells):
     """Derivative of the mean prediction by the perturbation vector, at each knockdown: (kd, gene, latent).
 
     `residual` "published" is the function of the original study, which left out the residual before the output layer.
     """
 
-    role: str
-    draw: int = 0
     residual: Literal["model", "published"] = "model"
 
 
 @dataclass(frozen=True)
-class Knockout(Request):
+class Knockout(OverCells):
     """Response to silencing each input gene, under the control perturbation: (gene_in, gene), log1p units."""
 
+
+@dataclass(frozen=True)
+class InputJacobian(OverCells):
+    """Derivative of the mean prediction by a common shift of all encoded control cells: (kd, gene, encoded)."""
+
+
+@dataclass(frozen=True)
+class Features(OverCells):
+    """Mean features of the study's layer under each knockdown: (kd, feature).
+
+    `space` "study" is what the study names for the model, features of a sparse autoencoder or else activations;
+    "layer" the activations, "sae" the features. Centring subtracts the features under the control perturbation.
+    """
+
+    space: Literal["study", "layer", "sae"] = field(default="study", kw_only=True)
+    centre: bool = field(default=True, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Targeted(OverCells):
+    """Derivative of targets by regulators of a panel, at each knockdown: (kd, regulator, target).
+
+    `panel` names a gene set of kind "panel". `cells` "each" are the true control cells, "mean" their mean repeated.
+    """
+
+    panel: str = field(kw_only=True)
+    cells: Literal["each", "mean"] = field(default="each", kw_only=True)
+
+
+@dataclass(frozen=True)
+class TargetedPair(OverCells):
+    """Derivative of one target by one regulator, at each knockdown: (kd,)."""
+
+    regulator: str = field(kw_only=True)
+    target: str = field(kw_only=True)
+    cells: Literal["each", "mean"] = field(default="each", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Observed(Request):
+    """Measured mean response of a line to each knockdown, perturbed minus control cells: (kd, gene), log1p units."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class Split(Request):
+    """Which knockdowns the model was trained on in its own line: {kd: "trained", "held out" or "unknown"}."""
+
     role: str
-    draw: int = 0
+
+
+@dataclass(frozen=True)
+class Listed(Request):
+    """Knockdowns chosen by a rule, for all models and draws the same: a tuple of str.
+
+    They are chosen on the responses of the model of `by` over draw 0. "all": every one. "strongest": of each of 15
+    response clusters the 15 of largest |delta|, as published. "stratified": 15 of each at random, list number `number`;
+    "routing": every knockdown of a model that has no more than 300, else the stratified list 0. "few": 60 spread evenly
+    over the routing list, for controls.
+    """
+
+    by: str
+    rule: Literal["all", "strongest", "stratified", "routing", "few"] = "routing"
+    number: int = 0
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The model that the list is chosen on."""
+        return (self.by,)
+
+
+@dataclass(frozen=True)
+class Silenced(Request):
+    """Input genes to silence: the `n` of highest mean expression in the control cells of the model of `by`."""
+
+    by: str
+    n: int = 200
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The model whose control cells decide."""
+        return (self.by,)
+
+
+@dataclass(frozen=True)
+class Among(Request):
+    """Another evidence, computed for some knockdowns (or silenced genes) only, in the list's order."""
+
+    of: Request
+    kds: Listed | Silenced
 
 
 @dataclass(frozen=True)
@@ -98,6 +209,49 @@ class Cosine(Request):
     """Cosine similarity of the rows of another evidence: (kd, kd_other)."""
 
     of: Request
+
+
+@dataclass(frozen=True)
+class OnehotCosine(Request):
+    """Cosine similarity of Jacobians by the one-hot perturbation, J W, given those by its vector: (kd, kd_other)."""
+
+    of: Request
+
+
+@dataclass(frozen=True)
+class InputCosine(Request):
+    """Cosine similarity of the whole dY/dX between knockdowns of one model: (kd, kd_other)."""
+
+    of: Request
+
+
+@dataclass(frozen=True)
+class InputAgreement(Request):
+    """Cosine of the whole dY/dX of the same knockdown between two models: (kd,)."""
+
+    first: Request
+    second: Request
+
+
+@dataclass(frozen=True)
+class Clusters(Request):
+    """Clusters of the rows of another evidence, 1 to `k`: (kd,). Ward linkage on L2-normalised rows.
+
+    `linkage` "average" is average linkage on cosine distances, for comparison.
+    """
+
+    of: Request
+    k: int = 15
+    linkage: Literal["ward", "average"] = "ward"
+
+
+@dataclass(frozen=True)
+class Correlation(Request):
+    """Correlation over genes of the same row of two evidences: (kd,) or (gene_in,)."""
+
+    first: Request
+    second: Request
+    method: Literal["pearson", "spearman"] = "pearson"
 
 
 @dataclass(frozen=True)
@@ -120,15 +274,24 @@ class GeneSet(Request):
     """Members of a gene set of the study, by name: a tuple of str, each once."""
 
     name: str
-    variant: Literal["published", "clean"] = "published"
+    variant: Variant = "published"
 
 
 @dataclass(frozen=True)
 class GeneSets(Request):
-    """Several gene sets: {name: members}."""
+    """Several gene sets: {name: members}. With `empty` sets without a member are left out, not missing."""
 
     names: tuple[str, ...]
-    variant: Literal["published", "clean"] = "published"
+    variant: Variant = "published"
+    empty: bool = False
+
+
+@dataclass(frozen=True)
+class Panel(Request):
+    """A panel of the study: {"regulators", "targets", "pathway_kds", "control_kds": names}."""
+
+    name: str
+    variant: Variant = "published"
 
 
 @dataclass(frozen=True)
@@ -159,6 +322,22 @@ class Copies(Request):
     of: Request
     control: Control
     n: int
+
+
+@dataclass(frozen=True)
+class Draws(Request):
+    """The same request over the first `n` disjoint draws of control cells, for the same knockdowns: a tuple."""
+
+    of: Request
+    n: int = 5
+
+
+@dataclass(frozen=True)
+class Lists(Request):
+    """The same request for `n` stratified lists of knockdowns: a tuple. `of` holds an `Among`."""
+
+    of: Request
+    n: int = 20
 
 
 @dataclass(frozen=True)

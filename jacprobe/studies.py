@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from jacprobe.errors import EvidenceMissingError, RunFolderError, StudyError, unknown_names
+from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError, StudyError, unknown_names
 from jacprobe.requests import parse_control_role
 from jacprobe.suite import suite_root
 
@@ -21,18 +21,20 @@ if TYPE_CHECKING:
     from jacprobe.cells import BatchRule
     from jacprobe.models.adapter import StateModel
     from jacprobe.models.identity import Identity
-    from jacprobe.requests import Control, Request
+    from jacprobe.probes.sae import SparseAutoencoder
+    from jacprobe.requests import Request
     from jacprobe.store.store import Store
     from jacprobe.verdicts.claim import Claim
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model of the study: its run folder and the cell line whose control cells it is given."""
+    """A model of the study: its run folder, the cell line whose control cells it is given, its sparse autoencoder."""
 
     run: Path
     cell_line: str
     checkpoint: str = "best"
+    sae: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class Study:
         Definitions by name, as in `fixtures/gene_sets`.
     shapes
         Counts that the study states of its models, checked by name_mismatches.
+    observed_file
+        AnnData file of measured mean responses, one row per line and knockdown, or None.
+    layer
+        The layer whose features are read; the middle one where None.
+    quick
+        At most so many knockdowns per probe, for a first look; None takes all.
     seed
         Root of every random stream.
     device, batch
@@ -73,9 +81,12 @@ class Study:
     n_cells: int
     gene_sets: Mapping[str, Mapping[str, Any]]
     shapes: Mapping[str, int]
+    observed_file: Path | None = None
+    layer: int | None = None
     seed: int = 0
     device: str = "auto"
     batch: BatchRule = "first"
+    quick: int | None = None
     reverse: bool = False
     store: Store | None = None
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -91,12 +102,28 @@ class Study:
         return {name: self.resolve(request) for name, request in claim.evidence.items()}
 
     def resolve(self, request: Request) -> Any:
-        """Return the evidence behind one request."""
-        from jacprobe.evidence import resolve
-
+        """Return the evidence behind one request; that of control copies is not held in memory."""
+        if any(parse_control_role(role) is not None for role in request.roles):
+            return self._obtain(request)
         if request not in self._cache:
-            self._cache[request] = resolve(request, self)
+            self._cache[request] = self._obtain(request)
         return self._cache[request]
+
+    def resolve_all(self, requests: Sequence[Request]) -> list[Any]:
+        """Return the evidence behind several requests; processes that ask for the same ones share the work."""
+        from jacprobe.whole import is_whole, whole_together
+
+        if self.store is not None and all(is_whole(request) for request in requests):
+            return list(whole_together(requests, self, self.store))
+        return [self.resolve(request) for request in requests]
+
+    def _obtain(self, request: Request) -> Any:
+        from jacprobe.evidence import resolve
+        from jacprobe.whole import is_whole, whole
+
+        if self.store is not None and is_whole(request):
+            return whole(request, self, self.store)
+        return resolve(request, self)
 
     def model(self, role: str, mask: Literal["model", "causal"] = "model") -> StateModel:
         """Return the model of `role`, loaded once; `mask` "causal" builds the same weights with a causal mask.
@@ -105,7 +132,9 @@ class Study:
         """
         copy = parse_control_role(role)
         if copy is not None:
-            return _control_copy(self.model(copy[0]), *copy[1:])
+            from jacprobe.models.controls import control_copy
+
+            return control_copy(self.model(copy[0]), self.control_cells(copy[0]), *copy[1:], batch=self.batch)
         self.identity(role)
         key = ("model", role, mask)
         if key not in self._cache:
@@ -116,22 +145,36 @@ class Study:
             self._cache[key] = load_run(entry.run, checkpoint=entry.checkpoint, mask=chosen, device=self.device)
         return self._cache[key]
 
-    def control_cells(self, role: str, draw: int = 0) -> xr.DataArray:
-        """Return the `draw`-th disjoint set of control cells of the line of `role`: (cell, gene) with `batch`."""
+    def control_cells(
+        self, role: str, draw: int = 0, *, line: str | None = None, n_cells: int | None = None
+    ) -> xr.DataArray:
+        """Return the `draw`-th disjoint set of control cells for `role`: (cell, gene) with `batch`.
+
+        They are of the model's own line, or of `line`; as many as the study says, or `n_cells`.
+        """
         role = role.partition("#")[0]
-        key = ("cells", role, draw)
+        key = ("cells", role, draw, line, n_cells)
         if key not in self._cache:
             from jacprobe.cells import draw_cells, read_cells
             from jacprobe.streams import stream
 
-            entry = self.models[role]
-            rng = stream(self.seed, "control-cells", entry.cell_line)
-            line = read_cells(self.control_cells_file, self.identity(role), cell_line=entry.cell_line)
-            self._cache[key] = draw_cells(line, self.n_cells, rng, draw=draw)
+            identity = self.identity(role)
+            line = line or self.models[role].cell_line
+            rng = stream(self.seed, "control-cells", line)
+            of_line = ("line", identity.genes, line)
+            if of_line not in self._cache:
+                self._cache[of_line] = read_cells(self.control_cells_file, identity, cell_line=line)
+            try:
+                self._cache[key] = draw_cells(self._cache[of_line], n_cells or self.n_cells, rng, draw=draw)
+            except InputError as error:
+                raise EvidenceMissingError(
+                    error.given, error.wanted, error.mend, where=f"{self.name}, {line}"
+                ) from error
         return self._cache[key]
 
     def identity(self, role: str) -> Identity:
         """Return what the run of `role` is (names, mask, hash, provenance), read without building the model."""
+        role = role.partition("#")[0]
         if role not in self.models:
             raise EvidenceMissingError(
                 f"no model for the role {role}", f"one of {', '.join(self.models) or 'none'}", where=self.name
@@ -147,16 +190,54 @@ class Study:
                 raise type(error)(error.given, error.wanted, error.mend, where) from error
         return self._cache[key]
 
+    def observed(self, line: str) -> xr.DataArray:
+        """Return the measured mean responses of a line: (kd, gene), perturbed minus control cells, log1p units."""
+        if self.observed_file is None:
+            raise EvidenceMissingError("no observed responses", "[data] observed in study.toml", where=self.name)
+        key = ("observed", line)
+        if key not in self._cache:
+            from jacprobe.observed import read_observed
+
+            self._cache[key] = read_observed(self.observed_file, line)
+        return self._cache[key]
+
+    def feature_space(self, role: str, space: str) -> tuple[int, SparseAutoencoder | None]:
+        """Return the layer that features are read from and the autoencoder, None for the activations themselves."""
+        role = role.partition("#")[0]
+        layer = self.layer if self.layer is not None else self.identity(role).n_layers // 2
+        folder = self.models[role].sae if role in self.models else None
+        if space == "layer" or (space == "study" and folder is None):
+            return layer, None
+        if folder is None:
+            raise EvidenceMissingError(f"no sparse autoencoder for {role}", "`sae` beside its run", where=self.name)
+        key = ("sae", role)
+        if key not in self._cache:
+            from jacprobe.probes.sae import load_sae
+
+            self._cache[key] = load_sae(folder)
+        return layer, self._cache[key]
+
+    def panel(self, name: str, variant: str = "published") -> dict[str, list[str]]:
+        """Return regulators, targets, pathway and control knockdowns of a panel."""
+        definition = self._definition(name, variant)
+        wanted = ("regulators", "targets", "pathway_kds", "control_kds")
+        if any(part not in definition for part in wanted):
+            raise EvidenceMissingError(f"gene set {name} is no panel", f"one with {', '.join(wanted)}", where=self.name)
+        return {part: list(definition[part]) for part in wanted}
+
     def gene_set(self, name: str, variant: str = "published") -> tuple[str, ...]:
-        """Return the members of a set among the knockdowns of the study's models, in their order."""
-        if name not in self.gene_sets:
-            raise EvidenceMissingError(str(unknown_names("gene set", [name], list(self.gene_sets), where=self.name)))
-        definition = self.gene_sets[name]
-        if variant == "clean" and "clean" in definition:
-            definition = definition["clean"]
+        """Return the members of a set, in the models' order: among the knockdowns, or the genes for sets of those."""
+        definition = self._definition(name, variant)
+        among = self.genes if self.gene_sets[name].get("kind") in ("output", "silenced") else self.knockdowns
         patterns = [re.compile(pattern) for pattern in definition.get("patterns", ())]
         listed = set(definition.get("genes", ()))
-        return tuple(kd for kd in self.knockdowns if kd in listed or any(p.search(kd) for p in patterns))
+        return tuple(name for name in among if name in listed or any(p.search(name) for p in patterns))
+
+    def _definition(self, name: str, variant: str) -> Mapping[str, Any]:
+        if name not in self.gene_sets:
+            raise EvidenceMissingError(str(unknown_names("gene set", [name], list(self.gene_sets), where=self.name)))
+        definition: Mapping[str, Any] = self.gene_sets[name]
+        return definition["clean"] if variant == "clean" and "clean" in definition else definition
 
     @property
     def knockdowns(self) -> tuple[str, ...]:
@@ -166,27 +247,35 @@ class Study:
         return tuple(dict.fromkeys(names))
 
     @property
+    def genes(self) -> tuple[str, ...]:
+        """Every gene that a model of the study has, each once."""
+        return tuple(dict.fromkeys(name for role in self.models for name in self.identity(role).genes))
+
+    def knockdowns_of(self, role: str) -> list[str]:
+        """Return the knockdowns of one model that are looked at: all of its own, or a sample where the run is quick."""
+        identity = self.identity(role)
+        return self.sampled([name for name in identity.perturbations if name != identity.control])
+
+    def sampled(self, names: Sequence[str]) -> list[str]:
+        """Return the names, or where the run is quick as many as it looks at, spread evenly."""
+        n = len(names)
+        if self.quick is None or n <= self.quick:
+            return list(names)
+        return [names[i * n // self.quick] for i in range(self.quick)]
+
+    @property
     def sha256(self) -> str:
         """Hash over study.toml and every data file it names but the models, whose weights have hashes of their own."""
-        digest = hashlib.sha256()
-        for path in (self.folder / "study.toml", self.control_cells_file):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        if "sha256" not in self._cache:
+            digest = hashlib.sha256()
+            for path in (self.folder / "study.toml", self.control_cells_file, self.observed_file):
+                digest.update(path.read_bytes() if path is not None else b"")
+            self._cache["sha256"] = digest.hexdigest()
+        return self._cache["sha256"]
 
     def reopened(self, **changes: Any) -> Self:
         """Return the same study with nothing computed yet, and `changes` made to its fields."""
         return replace(self, _cache={}, **changes)
-
-
-def _control_copy(model: Any, control: Control, copy: int) -> Any:
-    """Return a control copy of a model; the copy's number is the seed of what is re-drawn."""
-    from jacprobe.models.randomised import permute_onehot, randomise
-
-    if control == "permuted-onehot":
-        return permute_onehot(model, copy)
-    if control == "random-body":
-        return randomise(model, "body", copy)
-    return randomise(model, "all" if control == "untrained" else "pert_encoder", copy)
 
 
 def open_study(
@@ -196,6 +285,7 @@ def open_study(
     batch: BatchRule = "first",
     store: str | Path | None = None,
     shared: Sequence[str | Path] = (),
+    quick: int | None = None,
 ) -> Study:
     """Open a study by its name or by the path of its folder.
 
@@ -211,6 +301,8 @@ def open_study(
         Folder of the evidence store; the user's own where None.
     shared
         Stores that are only read: what they hold is not computed again.
+    quick
+        At most so many knockdowns per probe.
 
     Raises
     ------
@@ -223,7 +315,12 @@ def open_study(
     table = read_toml(folder / "study.toml")
     try:
         models = {
-            role: ModelEntry(_inside(folder, entry["run"]), entry["cell_line"], entry.get("checkpoint", "best"))
+            role: ModelEntry(
+                _inside(folder, entry["run"]),
+                entry["cell_line"],
+                entry.get("checkpoint", "best"),
+                _optional(folder, entry.get("sae")),
+            )
             for role, entry in table["models"].items()
         }
         study = Study(
@@ -235,9 +332,12 @@ def open_study(
             n_cells=table["data"]["n_cells"],
             gene_sets=_gene_sets(table),
             shapes=table.get("shapes", {}),
+            observed_file=_optional(folder, table["data"].get("observed")),
+            layer=table.get("features", {}).get("layer"),
             seed=seed,
             device=device,
             batch=batch,
+            quick=quick,
             store=Store.at(store, shared),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -246,8 +346,9 @@ def open_study(
             "name, [models], [data] with control_cells and n_cells",
             where=folder / "study.toml",
         ) from error
-    if not study.control_cells_file.is_file():
-        raise StudyError(f"{study.control_cells_file.name} is missing", "the study's control cells", where=folder)
+    for path, what in ((study.control_cells_file, "control cells"), (study.observed_file, "observed responses")):
+        if path is not None and not path.is_file():
+            raise StudyError(f"{path.name} is missing", f"the study's {what}", where=folder)
     return study
 
 
@@ -280,6 +381,10 @@ def _inside(folder: Path, relative: str) -> Path:
             f"{relative} points outside the study", "a path inside its folder", where=folder / "study.toml"
         )
     return path
+
+
+def _optional(folder: Path, relative: str | None) -> Path | None:
+    return None if relative is None else _inside(folder, relative)
 
 
 def _gene_sets(table: Mapping[str, Any]) -> dict[str, Any]:

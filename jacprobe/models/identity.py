@@ -31,6 +31,7 @@ class Identity:
     weights_sha256: str
     provenance: Mapping[str, str]
     latent_dim: int
+    n_layers: int = 0
     any_set_len: bool = True
 
 
@@ -49,6 +50,7 @@ def identify(path: str | Path, checkpoint: str = "best") -> Identity:
         weights_sha256=sha256,
         provenance={**run_provenance(run), "weights_sha256": sha256},
         latent_dim=int(run.hyperparameters.get("hidden_dim", 0)),
+        n_layers=int(run.hyperparameters.get("transformer_backbone_kwargs", {}).get("num_hidden_layers", 0)),
     )
 
 

@@ -243,6 +243,12 @@ def largest_agreement(draws: Any, rng: np.random.Generator | None = None, *, uni
     return Estimate(float(means[best]), m, both[0], both[1], diagnostics=largest)
 
 
+def matched_correlations(a: Any, b: Any, method: Method = "pearson") -> tuple[tuple[str, ...], FloatArray]:
+    """Return the shared units and the correlation over genes of each one's profile in `a` with its own in `b`."""
+    names, _, R, _ = _cross_correlations(a, b, method)
+    return names, np.diagonal(R).copy()
+
+
 def _cross_correlations(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray, int]:
     """Return shared units, units of one side only, correlations of all units of A with all of B, and the gene count."""
     A, B = rows(a, "a", ndim=2), rows(b, "b", ndim=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,8 +52,8 @@ class Progress:
 
 def fill(
     entry: Entry,
-    compute: Callable[[str], np.ndarray],
-    labels: Sequence[str] | None = None,
+    compute: Callable[[Any], np.ndarray],
+    labels: Sequence[str] | Sequence[int] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> int:
     """Compute the chunks that are not there or are damaged, and return how many were computed here.
@@ -77,7 +77,7 @@ def fill(
     StoreError
         A value cannot be stored; the disk is full. What was computed before stays.
     """
-    wanted = [str(name) for name in entry.names] if labels is None else list(labels)
+    wanted = list(entry.names) if labels is None else list(labels)
     left = [label for label in wanted if not _sound(entry, label)]
     report = _Reporter(progress, len(wanted), len(wanted) - len(left))
     computed = 0
@@ -163,12 +163,12 @@ def put(store: Store, key: Mapping[str, Scalar], array: xr.DataArray, source: st
     labels = {str(axis): array[axis].to_numpy().tolist() for axis in array.dims}
     attrs = {name: str(value) for name, value in array.attrs.items()} | {"source": source}
     entry = store.entry(key, labels, str(array.dtype), attrs)
-    place = {str(name): i for i, name in enumerate(next(iter(labels.values())))}
+    place = {name: i for i, name in enumerate(next(iter(labels.values())))}
     fill(entry, lambda label: array[place[label]].to_numpy())
     return entry
 
 
-def _sound(entry: Entry, label: str) -> bool:
+def _sound(entry: Entry, label: str | int) -> bool:
     """Tell whether a chunk is there and whole; a damaged one is named and deleted."""
     fault = entry.fault(label)
     if fault is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from jacprobe.errors import ClaimError
@@ -35,6 +37,45 @@ class Published:
     value: float | str
     source: str
     id: str = ""
+    what: str = ""
+
+
+class Figures:
+    """The published figures that claims are attached to: a CSV file of id, value, what it is of and where it stands.
+
+    `FIGURES = Figures.beside(__file__)` in a claim module, and `published=FIGURES("NB01-016", "NB01-018")` in a row.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open(encoding="utf-8", newline="") as file:
+            self._rows = {row["id"]: row for row in csv.DictReader(file)}
+        self._path = path
+
+    @classmethod
+    def beside(cls, module: str) -> Figures:
+        """Return the figures in `figures.csv` beside a module."""
+        return cls(Path(module).with_name("figures.csv"))
+
+    def __call__(self, *ids: str) -> tuple[Published, ...]:
+        """Return figures by their ids.
+
+        Raises
+        ------
+        ClaimError
+            Where the file has no such id.
+        """
+        missing = [name for name in ids if name not in self._rows]
+        if missing:
+            raise ClaimError(f"no published figure {', '.join(missing)}", "an id of the file", where=self._path.name)
+        rows = [self._rows[name] for name in ids]
+        return tuple(Published(_number(row["value"]), row["stated_in"], row["id"], row["what"]) for row in rows)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @dataclass(frozen=True)

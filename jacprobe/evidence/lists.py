@@ -1,0 +1,81 @@
+"""Lists of knockdowns by a rule, and the same request over several lists, draws, roles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jacprobe.errors import EvidenceMissingError
+from jacprobe.evidence.base import resolve
+from jacprobe.requests import Clusters, Delta, Draws, EveryRole, Listed, Lists, Norm, Silenced
+from jacprobe.streams import stream
+
+if TYPE_CHECKING:
+    from jacprobe.studies import Study
+
+PER_CLUSTER = 15
+ALL_UP_TO = 300  # a model of so few knockdowns is judged on all of them
+FEW = 60
+
+
+@resolve.register(Listed)
+def _listed(request: Listed, study: Study) -> tuple[str, ...]:
+    everyone = tuple(study.knockdowns_of(request.by))
+    if request.rule == "all" or (request.rule == "routing" and len(everyone) <= ALL_UP_TO):
+        return everyone
+    if request.rule == "few":
+        listed = study.resolve(Listed(request.by, "routing"))
+        return tuple(spread(listed, FEW))
+    return _per_cluster(request, study)
+
+
+@resolve.register(Silenced)
+def _silenced(request: Silenced, study: Study) -> tuple[str, ...]:
+    cells = study.control_cells(request.by)
+    expressed = cells.mean("cell").sortby("gene")
+    order = expressed["gene"].values[(-expressed.values).argsort(kind="stable")]
+    chosen = set(map(str, order[: request.n]))
+    return tuple(study.sampled([gene for gene in study.identity(request.by).genes if gene in chosen]))
+
+
+@resolve.register(Draws)
+def _draws(request: Draws, study: Study) -> tuple[Any, ...]:
+    return tuple(study.resolve(request.of.at_draw(draw)) for draw in range(request.n))
+
+
+@resolve.register(Lists)
+def _lists(request: Lists, study: Study) -> tuple[Any, ...]:
+    return tuple(study.resolve(request.of.at_list(number)) for number in range(request.n))
+
+
+@resolve.register(EveryRole)
+def _every_role(request: EveryRole, study: Study) -> dict[str, Any]:
+    present = [role for role in request.family if role in study.models]
+    missing = [role for role in request.family if role not in study.models]
+    if not present or (missing and request.needed == "all"):
+        wanted = "all of them" if request.needed == "all" else "at least one of them"
+        raise EvidenceMissingError(f"the study lacks the models {', '.join(missing)}", wanted, where=study.name)
+    return {role: study.resolve(request.of.at(role)) for role in present}
+
+
+def spread(names: tuple[str, ...] | list[str], n: int) -> list[str]:
+    """Return at most `n` names, spread evenly over the list."""
+    if len(names) <= n:
+        return list(names)
+    return [names[i * len(names) // n] for i in range(n)]
+
+
+def _per_cluster(request: Listed, study: Study) -> tuple[str, ...]:
+    """Return 15 knockdowns of each response cluster, in the model's order: the strongest, or random ones."""
+    import numpy as np
+
+    labels, sizes = study.resolve(Clusters(Delta(request.by))), study.resolve(Norm(Delta(request.by)))
+    rng = stream(study.seed, "stratified list", request.by, str(request.number))
+    chosen: set[str] = set()
+    for cluster in np.unique(labels.values):
+        members = labels["kd"].values[labels.values == cluster]
+        if request.rule == "strongest":
+            picked = members[np.argsort(-sizes.sel(kd=members).values, kind="stable")[:PER_CLUSTER]]
+        else:
+            picked = rng.permutation(members)[:PER_CLUSTER]
+        chosen.update(map(str, picked))
+    return tuple(name for name in study.knockdowns_of(request.by) if name in chosen)
