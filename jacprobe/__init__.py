@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from jacprobe.estimate import Estimate
     from jacprobe.models.randomised import permute_onehot, randomise
     from jacprobe.models.state import load_run
+    from jacprobe.models.surrogates import linear_surrogate, mean_shift
     from jacprobe.probes.embedding import pert_embedding
     from jacprobe.probes.features import features
+    from jacprobe.probes.input_jacobian import jacobian_wrt_cells
     from jacprobe.probes.knockout import knockout
     from jacprobe.probes.response import delta, predict
     from jacprobe.probes.routing import jacobian_wrt_pert, onehot_similarity, similarity
@@ -24,9 +26,12 @@ _HOME = {
     "Estimate": "estimate",
     "delta": "probes.response",
     "features": "probes.features",
+    "jacobian_wrt_cells": "probes.input_jacobian",
     "jacobian_wrt_pert": "probes.routing",
     "knockout": "probes.knockout",
+    "linear_surrogate": "models.surrogates",
     "load_run": "models.state",
+    "mean_shift": "models.surrogates",
     "onehot_similarity": "probes.routing",
     "open_study": "studies",
     "permute_onehot": "models.randomised",
@@ -41,9 +46,12 @@ __all__ = [
     "Estimate",
     "delta",
     "features",
+    "jacobian_wrt_cells",
     "jacobian_wrt_pert",
     "knockout",
+    "linear_surrogate",
     "load_run",
+    "mean_shift",
     "onehot_similarity",
     "open_study",
     "permute_onehot",

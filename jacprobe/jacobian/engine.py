@@ -12,7 +12,7 @@ import torch
 from jacprobe.errors import InputError
 from jacprobe.jacobian.blocks import Unrecognised, recognise
 from jacprobe.jacobian.gemm import Gemm, Way, choose
-from jacprobe.jacobian.generic import jacobian_autograd, jacobian_generic, tangents
+from jacprobe.jacobian.generic import by_cells, jacobian_autograd, jacobian_by_cells, jacobian_generic, tangents
 from jacprobe.jacobian.local import local_jacobian
 from jacprobe.jacobian.memory import is_out_of_memory, too_little_memory
 from jacprobe.models.protocol import DifferentiableInPert
@@ -117,7 +117,6 @@ def prepare(
         raise InputError(given=f"engine {engine!r}", wanted=f"one of {', '.join(get_args(Name))}", where="engine")
     forward = _forward(model, residual)
     how = choose(model.device, model.dtype, gemm)
-    D = model.latent_dim
     on_cpu = model.device.type == "cpu"
 
     def spread(pert: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -135,7 +134,7 @@ def prepare(
     control = model.pert_vectors(torch.tensor([model.perturbations.index(model.control)], device=model.device))
     few = slice(CELLS if model.any_set_len else None)
     sample = encoded[None, few], control, batch[None, few]
-    probed = _probe(forward, *sample)
+    probed = _probe(forward, *sample, of="pert")
     if engine == "generic":
         why = "asked for"
     else:
@@ -156,8 +155,39 @@ def prepare(
                 where="engine",
             )
         _log.warning("Jacobians by the generic engine: %s", why)
-    # 24 directions of 64 cells hold 250 MiB at the published shape.
-    return Engine("generic", how, why, min(D, max(1, 1536 // encoded.shape[0])) if on_cpu else D, generic)
+    return Engine("generic", how, why, _directions_at_once(model, encoded, model.latent_dim), generic)
+
+
+def prepare_by_cells(
+    model: DifferentiableInPert, encoded: Tensor, batch: Tensor, gemm: Way | Literal["auto"] = "auto"
+) -> Engine:
+    """Return the engine for d(mean over cells of Y)/d(a shift common to all encoded cells): [B, D] -> [B, G, E].
+
+    Forward mode over the model's own modules; parameters as in `prepare`.
+
+    Raises
+    ------
+    InputError
+        The model is not differentiable in its encoded cells.
+    """
+    how = choose(model.device, model.dtype, gemm)
+
+    def generic(pert: Tensor, at_once: int) -> Tensor:
+        cells, index = (x.expand(len(pert), *x.shape) for x in (encoded, batch))
+        with how.switched():
+            return jacobian_by_cells(model.forward, cells, pert, index, chunk=at_once)
+
+    control = model.pert_vectors(torch.tensor([model.perturbations.index(model.control)], device=model.device))
+    few = slice(CELLS if model.any_set_len else None)
+    none = torch.zeros_like(encoded[:1])
+    _probe(by_cells(model.forward, control), encoded[None, few], none, batch[None, few], of="its encoded cells")
+    at_once = _directions_at_once(model, encoded, encoded.shape[-1])
+    return Engine("generic", how, "the one engine for encoded cells", at_once, generic)
+
+
+def _directions_at_once(model: DifferentiableInPert, encoded: Tensor, directions: int) -> int:
+    """Return how many forward directions to take together; 24 of 64 cells hold 250 MiB at the published shape."""
+    return min(directions, max(1, 1536 // encoded.shape[0])) if model.device.type == "cpu" else directions
 
 
 def _forward(model: DifferentiableInPert, residual: Residual) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -183,9 +213,12 @@ def _forward(model: DifferentiableInPert, residual: Residual) -> Callable[[Tenso
 
 
 def _probe(
-    forward: Callable[[Tensor, Tensor, Tensor], Tensor], encoded: Tensor, pert: Tensor, batch: Tensor
+    forward: Callable[[Tensor, Tensor, Tensor], Tensor], encoded: Tensor, pert: Tensor, batch: Tensor, of: str
 ) -> tuple[Tensor, Tensor]:
-    """Return random directions [N, D] and the model's derivatives along them [N, G], or say that it has none."""
+    """Return random directions [N, D] and the model's derivatives along them [N, G], or say that it has none.
+
+    `of` is what the second argument of `forward` stands for.
+    """
     rng = torch.Generator().manual_seed(0)  # only picks where the check looks
     directions = torch.randn(DIRECTIONS, pert.shape[-1], generator=rng, dtype=pert.dtype).to(pert.device)
     try:
@@ -194,9 +227,9 @@ def _probe(
         if is_out_of_memory(error):
             raise
         raise InputError(
-            given=f"a model without forward derivative in pert ({type(error).__name__}: {error})",
+            given=f"a model without forward derivative in {of} ({type(error).__name__}: {error})",
             wanted="operations that torch differentiates in forward mode",
-            mend="Use eager attention, or engine='autograd'.",
+            mend="Use eager attention, or, for the Jacobian by pert, engine='autograd'.",
             where="model",
         ) from error
     if not slopes.any():
@@ -205,7 +238,7 @@ def _probe(
             moved = forward(encoded, pert + step, batch).mean(dim=1)
         if not torch.equal(moved, response):
             raise InputError(
-                given="a model that is not differentiable in pert: its prediction moves, its derivative is 0",
+                given=f"a model that is not differentiable in {of}: its prediction moves, its derivative is 0",
                 wanted="a forward that carries derivatives (no detach, rounding or argmax on the way)",
                 where="model",
             )

@@ -64,6 +64,19 @@ def jacobian_generic(forward: Forward, encoded: Tensor, pert: Tensor, batch: Ten
     return torch.cat(parts).movedim(0, -1).contiguous()
 
 
+def by_cells(forward: Forward, pert: Tensor) -> Forward:
+    """Return the model as a function of a shift [B, E] of all its encoded cells, at perturbations [B, D].
+
+    The shift stands where `forward` takes pert, so that all of this module serves it.
+    """
+    return lambda encoded, shift, batch: forward(encoded + shift.unsqueeze(1), pert, batch)
+
+
+def jacobian_by_cells(forward: Forward, encoded: Tensor, pert: Tensor, batch: Tensor, chunk: int) -> Tensor:
+    """Return d(mean over cells of Y)/d(a shift common to all encoded cells of a set), [B, G, E]."""
+    return jacobian_generic(by_cells(forward, pert), encoded, torch.zeros_like(encoded[:, 0]), batch, chunk)
+
+
 def jacobian_autograd(
     forward: Forward, encoded: Tensor, pert: Tensor, batch: Tensor, rows: slice = slice(None)
 ) -> Tensor:

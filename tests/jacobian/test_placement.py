@@ -8,7 +8,7 @@ import torch
 from fixtures.elsewhere import fake_cuda, move, strict_meta
 from jacprobe.jacobian.blocks import recognise
 from jacprobe.jacobian.gemm import Gemm
-from jacprobe.jacobian.generic import jacobian_autograd, jacobian_generic
+from jacprobe.jacobian.generic import jacobian_autograd, jacobian_by_cells, jacobian_generic
 from jacprobe.jacobian.local import local_jacobian, local_prediction
 
 SHAPES = [{"gated": False, "bias": True}, {"head_dim": 4, "head_layers": 2}]
@@ -50,6 +50,12 @@ def test_local_rules_stay_on_the_device(given):
 def test_forward_mode_stays_on_the_device(given):
     model, *args = given
     found = jacobian_generic(model.forward, *args, chunk=5)
+    assert (found.device.type, found.shape) == ("cuda", (3, 23, 12))
+
+
+def test_forward_mode_over_cells_stays_on_the_device(given):
+    model, *args = given
+    found = jacobian_by_cells(model.forward, *args, chunk=5)
     assert (found.device.type, found.shape) == ("cuda", (3, 23, 12))
 
 
