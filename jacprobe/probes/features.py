@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from jacprobe.errors import InputError
-from jacprobe.jacobian.gemm import choose
+from jacprobe.jacobian.gemm import SWITCHES, choose
 from jacprobe.models.protocol import HasLayers
 from jacprobe.probes.sae import SparseAutoencoder, load_sae
 from jacprobe.probes.sets import encode, in_passes, labels, positions
@@ -81,7 +81,7 @@ def features(
         raise InputError(
             f"an autoencoder of {sae.W_enc.shape[0]} inputs", f"{model.latent_dim}, the layer's width", where="sae"
         )
-    with choose(model.device, model.dtype).switched():
+    with choose(model.device, model.dtype, among=SWITCHES).switched():
         found = mean_features(model, prepared.encoded, prepared.vectors[[control, *index]], prepared.batch, layer, sae)
     values = (found[1:] - found[:1] if centre else found[1:]).cpu().numpy()
     return xr.DataArray(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from jacprobe.errors import InputError
-from jacprobe.jacobian.gemm import choose
+from jacprobe.jacobian.gemm import SWITCHES, choose
 from jacprobe.probes.sets import encode, in_passes, labels, positions
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def knockout(
     index = positions("gene", list(model.genes) if genes is None else genes, model.genes, "genes")
     level = prepared.values.mean(dim=0) if value == "mean" else prepared.values.new_zeros(len(model.genes))
     pert = prepared.vectors[model.perturbations.index(model.control)]
-    with choose(model.device, model.dtype).switched():
+    with choose(model.device, model.dtype, among=SWITCHES).switched():
         found = silenced_responses(model, prepared.values, level, pert, prepared.batch, index)
     return xr.DataArray(
         found.cpu().numpy(),

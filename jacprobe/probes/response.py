@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 
 from jacprobe.cells import BatchRule, ControlCells, prepare_cells
 from jacprobe.errors import InputError, unknown_names
+from jacprobe.jacobian.gemm import SWITCHES, choose
 from jacprobe.models.protocol import DifferentiableInPert, PerturbationModel
+from jacprobe.probes.sets import in_passes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    import numpy as np
     import xarray as xr
-
-# Cells in a forward pass where nothing else is said: enough to keep the matrix products busy, little memory.
-_CELLS_AT_ONCE = 256
 
 
 def predict(
@@ -30,8 +29,9 @@ def predict(
 ) -> xr.DataArray:
     """Return the expression that the model predicts for the control cells under each perturbation.
 
-    Every pass through the model has the same shape, whatever was asked for, so that a number does not depend on which
-    other perturbations it was computed with, nor on their order.
+    Every pass through the model has the same shape, whatever was asked for, and a shape is taken only if a result has
+    the same bits in each of its places: a number does not depend on which other perturbations it was computed with, nor
+    on their order.
 
     Parameters
     ----------
@@ -64,11 +64,18 @@ def predict(
         raise InputError(f"cells={cells!r}", "'mean' or 'each'", where="cells")
     prepared = prepare_cells(model, control_cells, batch)
     names = perturbation_names(model, perturbations)
-    index = [model.perturbations.index(name) for name in names]
-    passes = _predicted(model, prepared, np.array(index), batch_size)
-    kept = [y.mean(dim=1) if cells == "mean" else y for y in passes]
-    values = torch.cat(kept).cpu().numpy()
-    return _labelled(values, model, names, prepared, "predicted expression")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size={batch_size}", "at least 1", where="batch_size")
+    index = torch.tensor([model.perturbations.index(name) for name in names], device=model.device)
+    with choose(model.device, model.dtype, among=SWITCHES).switched():
+        forward = _forward(model, prepared)
+        found = in_passes(
+            lambda part: forward(part).mean(dim=1) if cells == "mean" else forward(part),
+            index,
+            len(prepared.values),
+            batch_size,
+        )
+    return _labelled(found.cpu().numpy(), model, names, prepared, "predicted expression")
 
 
 def delta(
@@ -88,11 +95,12 @@ def delta(
     DataArray
         (kd, gene) or (kd, cell, gene), difference of log1p-normalised expression.
     """
-    perturbed = predict(model, control_cells, perturbations, cells, batch, batch_size)
-    control = predict(model, control_cells, [model.control], cells, batch, batch_size)
-    response = perturbed - control.squeeze("kd", drop=True)
+    names = perturbation_names(model, perturbations)
+    asked = [model.control, *(name for name in names if name != model.control)]
+    predicted = predict(model, control_cells, asked, cells, batch, batch_size)
+    response = predicted.sel(kd=names) - predicted.sel(kd=model.control, drop=True)
     direction = f"perturbed - {model.control}"
-    return response.rename("delta").assign_attrs(perturbed.attrs, quantity="response", direction=direction)
+    return response.rename("delta").assign_attrs(predicted.attrs, quantity="response", direction=direction)
 
 
 def perturbation_names(model: PerturbationModel, asked: Sequence[str] | None) -> list[str]:
@@ -110,31 +118,16 @@ def perturbation_names(model: PerturbationModel, asked: Sequence[str] | None) ->
 
 
 @torch.no_grad()
-def _predicted(
-    model: PerturbationModel, cells: ControlCells, index: np.ndarray, batch_size: int | None
-) -> Iterator[torch.Tensor]:
-    """Yield predictions [<=B, S, G] of consecutive perturbations, every pass padded to B sets."""
-    x = torch.as_tensor(cells.values, dtype=model.dtype, device=model.device)[None]
-    batch = torch.as_tensor(cells.batch, device=model.device)[None]
-    size = max(1, _CELLS_AT_ONCE // x.shape[1]) if batch_size is None else batch_size
-    if size < 1:
-        raise InputError(f"batch_size={batch_size}", "at least 1", where="batch_size")
-    wanted = torch.as_tensor(index, device=model.device)
-    padded = torch.cat([wanted, wanted[-1:].expand(-len(wanted) % size)])
-    forward = _forward(model, x)
-    for start in range(0, len(padded), size):
-        chunk = padded[start : start + size]
-        yield forward(chunk, batch.expand(size, -1))[: len(wanted) - start]
-
-
-def _forward(model: PerturbationModel, x: torch.Tensor) -> Any:
-    """Return a function (perturbations [B], batches [B, S]) -> [B, S, G]; cells are encoded once where that can be."""
+def _forward(model: PerturbationModel, cells: ControlCells) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return predictions [B, S, G] as a function of perturbations [B]; cells are encoded once where that can be."""
+    x = torch.as_tensor(cells.values, dtype=model.dtype, device=model.device).unsqueeze(0)
+    batch = torch.as_tensor(cells.batch, device=model.device).unsqueeze(0)
     if not isinstance(model, DifferentiableInPert):
-        return lambda chunk, batch: model.predict_step(x.expand(len(chunk), -1, -1), chunk, batch)
+        return lambda part: model.predict_step(x.expand(len(part), -1, -1), part, batch.expand(len(part), -1))
     encoded = model.encode_cells(x)
     # Of all perturbations at once, so that a vector does not depend on which were asked for.
     vectors = model.pert_vectors(torch.arange(len(model.perturbations), device=model.device))
-    return lambda chunk, batch: model.forward(encoded.expand(len(chunk), -1, -1), vectors[chunk], batch)
+    return lambda part: model.forward(encoded.expand(len(part), -1, -1), vectors[part], batch.expand(len(part), -1))
 
 
 def _labelled(

@@ -89,48 +89,52 @@ def positions(kind: str, names: Sequence[str], known: Sequence[str], where: str)
 
 
 @torch.no_grad()
-def in_passes(compute: Callable[[Tensor], Tensor], items: Tensor, cells: int) -> Tensor:
-    """Return `compute(items)` taken in consecutive parts of one length, the last one padded and cut.
+def in_passes(compute: Callable[[Tensor], Tensor], items: Tensor, cells: int, size: int | None = None) -> Tensor:
+    """Return `compute(items)` taken in parts of one length, so that no result depends on what it is computed with.
 
-    `compute` maps [B, ...] to [B, ...], item by item; `cells` is how many cells one item sends through the model. Where
-    an item's result is not bit for bit the same in every position of a part, or memory runs out, shorter parts are
+    The first part holds the first item in every place, the next ones the other items, the last one padded and cut.
+    Where the first item's result is not bit for bit the same in every place, or memory runs out, shorter parts are
     taken, down to one.
+
+    Parameters
+    ----------
+    compute
+        From items [B, ...] to results [B, ...], item by item.
+    items
+        What to compute, at least one: [N, ...].
+    cells
+        How many cells one item sends through the model.
+    size
+        Items in a part; where None, as many as make up 256 cells.
 
     Raises
     ------
     JacprobeError
         Memory runs out for a single item.
     """
-    size = max(1, CELLS_AT_ONCE // cells)
-    while size > 1 and not _position_free(compute, items[:1], size):
-        size //= 2
+    size = max(1, CELLS_AT_ONCE // cells) if size is None else size
     while True:
         try:
-            return torch.cat(list(_parts(compute, items, size)))
+            first = compute(_repeated(items[:1], size))
+            if size == 1 or bool((first == first[:1]).all()):
+                return torch.cat([first[:1], *_parts(compute, items[1:], size)])
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if size == 1:
                 raise too_little_memory("a single set of cells", "control_cells") from error
-        _log.warning("out of memory: %d sets of cells now go through the model at once, not %d", size // 2, size)
+            _log.warning("out of memory: sets of cells in one pass: now %d, not %d", size // 2, size)
         size //= 2
 
 
 def _parts(compute: Callable[[Tensor], Tensor], items: Tensor, size: int) -> Iterator[Tensor]:
-    padded = torch.cat([items, items[-1:].repeat(-len(items) % size, *[1] * (items.dim() - 1))])
+    padded = torch.cat([items, _repeated(items[-1:], -len(items) % size)])
     for start in range(0, len(items), size):
         yield compute(padded[start : start + size])[: len(items) - start]
 
 
-def _position_free(compute: Callable[[Tensor], Tensor], item: Tensor, size: int) -> bool:
-    """Tell whether one item gives the same bits at every position of a pass of `size`; not where memory is short."""
-    try:
-        found = compute(item.repeat(size, *[1] * (item.dim() - 1)))
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return False
-    return bool((found == found[:1]).all())
+def _repeated(item: Tensor, times: int) -> Tensor:
+    return item.repeat(times, *[1] * (item.dim() - 1))
 
 
 def labels(model: DifferentiableInPert, prepared: EncodedCells, quantity: str, **more: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from jacprobe.errors import InputError
-from jacprobe.jacobian.gemm import choose
+from jacprobe.jacobian.gemm import SWITCHES, choose
 from jacprobe.probes.sets import EncodedCells, encode, in_passes, labels, positions
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def targeted_jacobian(
     names = list(model.perturbations) if perturbations is None else perturbations
     index = positions("perturbation", names, model.perturbations, "perturbations")
     values, index_of_batch = _cells(model, prepared, cells)
-    with choose(model.device, model.dtype).switched():
+    with choose(model.device, model.dtype, among=SWITCHES).switched():
         found = target_gradients(model, values, prepared.vectors[index], index_of_batch, rows, columns)
     array = found.cpu().numpy()
     return xr.DataArray(

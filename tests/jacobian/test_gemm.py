@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from jacprobe.errors import InputError
-from jacprobe.jacobian.gemm import CLEARLY_FASTER, Gemm, choose, fastest, probe
+from jacprobe.jacobian import gemm
+from jacprobe.jacobian.gemm import CLEARLY_FASTER, SWITCHES, Gemm, choose, fastest, probe
 
 CPU = torch.device("cpu")
 
@@ -59,6 +60,13 @@ def test_the_probe_measures_every_way_once():
     assert all(g.gflops > 0 and g.error < 1e-2 for g in found)
     assert probe() is found
     assert choose(CPU, torch.float32) in found
+
+
+def test_a_models_own_modules_get_a_way_that_torch_can_be_switched_to(monkeypatch):
+    found = (Gemm("torch", 90, 3e-7), Gemm("numpy", 220, 3e-7), Gemm("onednn", 190, 6e-7))
+    monkeypatch.setattr(gemm, "probe", lambda: found)
+    assert choose(CPU, torch.float32).way == "numpy"
+    assert choose(CPU, torch.float32, among=SWITCHES).way == "onednn"
 
 
 def test_only_fp32_on_a_cpu_has_a_choice():

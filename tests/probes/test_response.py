@@ -33,6 +33,16 @@ def cells() -> xr.DataArray:
     return xr.DataArray(values, dims=("cell", "gene"), coords=coords)
 
 
+class Opaque:
+    """A model that predicts and shows nothing else."""
+
+    def __init__(self, model: StateModel) -> None:
+        for name in ("genes", "perturbations", "control", "batches", "cell_set_len", "any_set_len", "split"):
+            setattr(self, name, getattr(model, name))
+        for name in ("weights_sha256", "provenance", "device", "dtype", "predict_step"):
+            setattr(self, name, getattr(model, name))
+
+
 def one_by_one(model: StateModel, cells: xr.DataArray, names: list[str], batch: list[int]) -> np.ndarray:
     """Return the model's own prediction of each perturbation alone."""
     x, index = torch.from_numpy(cells.values)[None], torch.tensor([batch])
@@ -83,6 +93,25 @@ def test_delta_is_perturbed_minus_control(model: StateModel, cells: xr.DataArray
     assert delta(model, cells, ["GENE4"], cells="each").dims == ("kd", "cell", "gene")
 
 
+def test_the_control_of_a_delta_goes_through_the_pass_that_tries_the_places(model: StateModel, cells: xr.DataArray):
+    passes = []
+    head = model.module.get_submodule("project_out")
+    handle = head.register_forward_hook(lambda _module, args, _output: passes.append(len(args[0])))
+    try:
+        delta(model, cells, ["GENE4", "GENE2", "GENE0"], batch_size=3)
+    finally:
+        handle.remove()
+    assert passes == [3, 3]
+
+
+def test_a_model_whose_bits_depend_on_the_place_is_run_set_by_set(model: StateModel, cells: xr.DataArray):
+    opaque: Any = Opaque(model)
+    own = model.predict_step
+    opaque.predict_step = lambda x, kd, batch: own(x, kd, batch) * (1 + 1e-6 * torch.arange(len(x))[:, None, None])
+    kds = ["GENE4", "GENE2", "GENE0"]
+    assert np.array_equal(predict(opaque, cells, kds).values, predict(opaque, cells, kds[::-1]).values[::-1])
+
+
 def test_a_single_name_is_one_perturbation(model: StateModel, cells: xr.DataArray):
     assert predict(model, cells, "GENE4")["kd"].values.tolist() == ["GENE4"]
 
@@ -92,16 +121,6 @@ def test_float64_models_give_float64(model: StateModel, cells: xr.DataArray):
     assert exact.dtype == np.float64
     np.testing.assert_allclose(predict(model, cells).values, exact.values, atol=2e-5)
     assert exact.attrs["weights_sha256"] == predict(model, cells).attrs["weights_sha256"]
-
-
-class Opaque:
-    """A model that predicts and shows nothing else."""
-
-    def __init__(self, model: StateModel) -> None:
-        for name in ("genes", "perturbations", "control", "batches", "cell_set_len", "any_set_len", "split"):
-            setattr(self, name, getattr(model, name))
-        for name in ("weights_sha256", "provenance", "device", "dtype", "predict_step"):
-            setattr(self, name, getattr(model, name))
 
 
 def test_a_model_that_only_predicts_will_do(model: StateModel, cells: xr.DataArray):

@@ -41,7 +41,27 @@ def test_passes_are_shortened_until_the_position_does_not_matter():
     compute, sizes = recorded(lambda part: part + 1e-7 * (torch.arange(len(part)) >= 2))
     found = in_passes(compute, torch.arange(9.0), cells=32)
     assert torch.equal(found, torch.arange(9.0))
-    assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
+    assert sizes == [8, 4, 2, 2, 2, 2, 2]
+
+
+def test_the_pass_that_tries_the_places_serves_the_first_item():
+    compute, sizes = recorded(lambda part: part + 1)
+    assert torch.equal(in_passes(compute, torch.arange(5.0), cells=64), torch.arange(5.0) + 1)
+    assert sizes == [4, 4]
+    compute, sizes = recorded(lambda part: part + 1)
+    assert torch.equal(in_passes(compute, torch.arange(2.0), cells=64, size=1), torch.arange(2.0) + 1)
+    assert sizes == [1, 1]
+
+
+def test_all_items_are_computed_in_passes_of_one_length_when_memory_runs_out_later():
+    """Of other lengths they might have other bits."""
+
+    def short_of_memory(part):
+        if len(part) > 2 and part[0] != 0:
+            raise torch.OutOfMemoryError("pretended")
+        return part + len(part)
+
+    assert torch.equal(in_passes(short_of_memory, torch.arange(9.0), cells=64), torch.arange(9.0) + 2)
 
 
 def test_out_of_memory_shortens_the_passes_and_says_so(caplog):
@@ -51,6 +71,7 @@ def test_out_of_memory_shortens_the_passes_and_says_so(caplog):
         return part + 1
 
     assert torch.equal(in_passes(short, torch.arange(3.0), cells=64), torch.arange(3.0) + 1)
+    caplog.clear()
 
     calls = []
 
@@ -63,9 +84,7 @@ def test_out_of_memory_shortens_the_passes_and_says_so(caplog):
     with caplog.at_level(logging.WARNING):
         found = in_passes(shorter_later, torch.arange(9.0), cells=64)
     assert torch.equal(found, torch.arange(9.0) + 1)
-    assert [r.getMessage() for r in caplog.records] == [
-        "out of memory: 2 sets of cells now go through the model at once, not 4"
-    ]
+    assert [r.getMessage() for r in caplog.records] == ["out of memory: sets of cells in one pass: now 2, not 4"]
 
 
 def test_no_memory_for_one_set_is_an_error():
