@@ -11,7 +11,7 @@ import torch
 
 from jacprobe.errors import InputError
 from jacprobe.jacobian.blocks import Unrecognised, recognise
-from jacprobe.jacobian.gemm import Gemm, Way, choose
+from jacprobe.jacobian.gemm import SWITCHES, Gemm, Way, choose
 from jacprobe.jacobian.generic import by_cells, jacobian_autograd, jacobian_by_cells, jacobian_generic, tangents
 from jacprobe.jacobian.local import local_jacobian
 from jacprobe.jacobian.memory import is_out_of_memory, too_little_memory
@@ -117,13 +117,14 @@ def prepare(
         raise InputError(given=f"engine {engine!r}", wanted=f"one of {', '.join(get_args(Name))}", where="engine")
     forward = _forward(model, residual)
     how = choose(model.device, model.dtype, gemm)
+    through_modules = _switchable(how, model)
     on_cpu = model.device.type == "cpu"
 
     def spread(pert: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return encoded.expand(len(pert), *encoded.shape), pert, batch.expand(len(pert), *batch.shape)
 
     def generic(pert: Tensor, at_once: int) -> Tensor:
-        with how.switched():
+        with through_modules.switched():
             return jacobian_generic(forward, *spread(pert), chunk=at_once)
 
     def autograd(pert: Tensor, _: int) -> Tensor:
@@ -155,7 +156,8 @@ def prepare(
                 where="engine",
             )
         _log.warning("Jacobians by the generic engine: %s", why)
-    return Engine("generic", how, why, _directions_at_once(model, encoded, model.latent_dim), generic)
+    at_once = _directions_at_once(model, encoded, model.latent_dim)
+    return Engine("generic", through_modules, why, at_once, generic)
 
 
 def prepare_by_cells(
@@ -170,7 +172,7 @@ def prepare_by_cells(
     InputError
         The model is not differentiable in its encoded cells.
     """
-    how = choose(model.device, model.dtype, gemm)
+    how = _switchable(choose(model.device, model.dtype, gemm), model)
 
     def generic(pert: Tensor, at_once: int) -> Tensor:
         cells, index = (x.expand(len(pert), *x.shape) for x in (encoded, batch))
@@ -183,6 +185,11 @@ def prepare_by_cells(
     _probe(by_cells(model.forward, control), encoded[None, few], none, batch[None, few], of="its encoded cells")
     at_once = _directions_at_once(model, encoded, encoded.shape[-1])
     return Engine("generic", how, "the one engine for encoded cells", at_once, generic)
+
+
+def _switchable(how: Gemm, model: DifferentiableInPert) -> Gemm:
+    """Return the way itself, or, where it is none that a model's own modules can take, the fastest such way."""
+    return how if how.way in SWITCHES else choose(model.device, model.dtype, among=SWITCHES)
 
 
 def _directions_at_once(model: DifferentiableInPert, encoded: Tensor, directions: int) -> int:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from jacprobe.errors import InputError, JacprobeError
-from jacprobe.jacobian import generic
+from jacprobe.jacobian import gemm, generic
 from jacprobe.jacobian.engine import prepare
+from jacprobe.jacobian.gemm import Gemm
 from jacprobe.jacobian.generic import tangents
 
 BATCH = torch.tensor([0, 1, 2, 0, 1])
@@ -47,6 +48,14 @@ def test_the_choice_stands_in_provenance(tiny, cells):
     engine = prepare(tiny(), tiny().encode_cells(cells), BATCH)
     assert engine.provenance["engine"] == "local"
     assert "verified against generic on 4 random directions" in engine.provenance["engine_why"]
+
+
+@pytest.mark.parametrize(("name", "way"), [("local", "numpy"), ("generic", "onednn")])
+def test_provenance_names_the_way_that_products_are_really_taken(tiny, cells, monkeypatch, name, way):
+    found = (Gemm("torch", 90, 3e-7), Gemm("numpy", 220, 3e-7), Gemm("onednn", 190, 6e-7))
+    monkeypatch.setattr(gemm, "probe", lambda: found)
+    model = tiny(dtype=torch.float32)
+    assert prepare(model, model.encode_cells(cells.float()), BATCH, engine=name).gemm.way == way
 
 
 @pytest.mark.parametrize(
