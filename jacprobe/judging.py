@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClaimError, EvidenceMissingError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from jacprobe.studies import Study
     from jacprobe.verdicts.claim import Claim
+
+CHANGED = "criterion changed"
 
 
 @dataclass
@@ -66,8 +68,8 @@ class Judging:
         measured = self._estimates.get(claim.id)
         return entry(
             claim,
-            judgement,
-            self.expectations.get(claim.id, Expectation()),
+            replace(judgement, flags=(*judgement.flags, *self._remarks(claim))),
+            self.expectation(claim),
             study=self.study.name,
             models=self.models(claim),
             provenance=self.provenance(claim),
@@ -76,12 +78,17 @@ class Judging:
             seconds=time.perf_counter() - begun,
         )
 
+    def expectation(self, claim: Claim) -> Expectation:
+        """Return what is expected of a claim; nothing of a quick look, nor by a criterion that has changed since."""
+        stated = self.expectations.get(claim.id, Expectation())
+        return Expectation() if self.study.quick or self._outdated(claim) else stated
+
     def error(self, claim_id: str, reason: str, seconds: float = 0.0) -> Entry:
         """Return the ledger line of a claim that raised, or whose process died: no verdict, and why."""
         return entry(
             self.rows[claim_id],
             Judgement(Verdict.ERROR, reason),
-            self.expectations.get(claim_id, Expectation()),
+            self.expectation(self.rows[claim_id]),
             study=self.study.name,
             models=self.models(self.rows[claim_id]),
             provenance={"seed": self.study.seed},
@@ -118,9 +125,27 @@ class Judging:
             "batch": study.batch,
             "n_cells": study.n_cells,
             "seed": study.seed,
+            "quick": study.quick,
             "versions": versions(),
             "command": f"pytest claims/ --study {study.name} --seed {study.seed} --claim {claim.id}",
         }
+
+    def _remarks(self, claim: Claim) -> tuple[str, ...]:
+        """Return what a reader must know of this run beside the verdict."""
+        if self.study.quick:
+            return (f"quick look: at most {self.study.quick} knockdowns a probe, no verdict on the study",)
+        return tuple(
+            f"{CHANGED}{f' of {part.id}' if part is not claim else ''}: expected by "
+            f"{self.expectations[part.id].criterion}, now {part.criterion_hash}"
+            for part in self._outdated(claim)
+        )
+
+    def _outdated(self, claim: Claim) -> list[Claim]:
+        """Return the claims, this one or parts of it, whose criterion is another than their expectation's."""
+        stated = self.expectations.get(claim.id, Expectation()).criterion
+        own = [claim] if stated and stated != claim.criterion_hash else []
+        parts = claim.criterion.ids if isinstance(claim.criterion, AllOf) else ()
+        return own + [changed for part in parts for changed in self._outdated(self.rows[part])]
 
     def _multiplicity(self, claim: Claim, estimate: Estimate) -> Multiplicity | None:
         if claim.family is None:

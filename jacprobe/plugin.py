@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jacprobe.errors import EvidenceMissingError, JacprobeError, unknown_names
-from jacprobe.judging import Judging, checked
+from jacprobe.judging import CHANGED, Judging, checked
 from jacprobe.results import ALLURE, LEDGER, Results
 from jacprobe.suite import load_rows
 from jacprobe.terminal import closing_table, header_lines, verdict_line
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 JUDGING = pytest.StashKey[Judging]()
 HEADER = pytest.StashKey[list[str]]()
 _RECORD = "jacprobe"
+QUICK = 40
 
 
 def claims(rows: Sequence[Claim]) -> pytest.MarkDecorator:
@@ -51,6 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--batch", default="first", choices=("first", "own"), help="batch given to control cells (first)")
     group.addoption("--store", metavar="DIR", help="folder of the evidence store (the user's cache)")
     group.addoption("--shared-store", action="append", default=[], metavar="DIR", help="store to read from only")
+    group.addoption(
+        "--quick", action="store_true", help=f"a first look: at most {QUICK} knockdowns a probe, nothing expected"
+    )
     group.addoption("--require-evaluated", action="store_true", help="fail claims that are NOT EVALUATED")
 
 
@@ -106,6 +110,7 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
         batch=option.batch,
         store=option.store,
         shared=option.shared_store,
+        quick=QUICK if option.quick else None,
     )
     if option.expect:
         expectations = expectations_from_ledger(config.invocation_params.dir / option.expect, rows, study.name)
@@ -219,6 +224,10 @@ class _Keeper:
         unexpected = [line for line in lines if not is_expected(line)]
         for line in unexpected:
             writer.write_line(f"unexpected  {verdict_line(line)}", red=True)
+        for line in lines:
+            for flag in line["flags"]:
+                if flag.startswith(CHANGED):
+                    writer.write_line(f"changed  {line['id']}: {flag}")
         counts = ", ".join(f"{number} {verdict}" for verdict, number in self.results.counts.items())
         writer.write_line(f"{len(lines)} claims: {counts}; {len(unexpected)} unexpected")
         writer.write_line(f"ledger: {self.results.folder / LEDGER}")

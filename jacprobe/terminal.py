@@ -29,6 +29,8 @@ def header_lines(study: Study) -> list[str]:
         f"study: {study.name} ({inert(study.title)})",
         f"device: {study.device}, batch: {study.batch}, control cells a set: {study.n_cells}, seed: {study.seed}",
     ]
+    if study.quick:
+        lines.append(f"quick look: at most {study.quick} knockdowns a probe; no verdict here is one on the study")
     for role in study.models:
         identity = study.identity(role)
         lines.append(f"model: {role}, mask {identity.provenance['mask']}, weights {identity.weights_sha256[:12]}")

@@ -100,6 +100,10 @@ def absent(rng):
     return _made(0.0 + rng.uniform(0, 0.01), 0.9, rng)
 
 
+def switching(rng):
+    return present(rng) if os.path.exists("new-weights") else absent(rng)
+
+
 def borderline(rng):
     return _made(0.3, 0.03, rng)
 

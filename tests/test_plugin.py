@@ -123,10 +123,10 @@ def test_an_earlier_complete_run_moves_to_the_history(toy_suite):
 
 
 def test_an_earlier_ledger_as_expectation_finds_what_flipped(toy_suite):
-    toy_suite.claims(ROWS)
+    toy_suite.claims(ROWS.replace('"nb01-absent", "absent"', '"nb01-absent", "switching"'))
     toy_suite.run()
     assert toy_suite.run("--expect", "results/verdicts.jsonl", "--results", "same").returncode == 0
-    toy_suite.claims(ROWS.replace('"nb01-absent", "absent"', '"nb01-absent", "present"'))
+    (toy_suite.folder / "new-weights").touch()
     run = toy_suite.run("--expect", "results/verdicts.jsonl", "--results", "retrained")
     assert run.returncode == 1
     assert "nb01-absent: SUPPORTED" in run.stdout
@@ -197,3 +197,29 @@ def test_collecting_computes_and_writes_nothing(toy_suite):
     run = toy_suite.run("--collect-only", "-q")
     assert run.returncode == 0
     assert not (toy_suite.folder / "results").exists()
+
+
+def test_a_quick_look_expects_nothing_and_is_no_baseline(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.expect(nb01_present="REFUTED")
+    run = toy_suite.run("--quick", "--results", "quick")
+    assert run.returncode == 0, run.stdout
+    lines = toy_suite.ledger("quick").values()
+    assert all(line["provenance"]["quick"] == 40 for line in lines)
+    assert all(any("quick look" in flag for flag in line["flags"]) for line in lines)
+    again = toy_suite.run("--expect", "quick/verdicts.jsonl")
+    assert again.returncode != 0
+    assert "a ledger of a quick look" in again.stdout + again.stderr
+
+
+def test_a_criterion_that_changed_since_is_said_and_is_no_flip(toy_suite):
+    toy_suite.claims(ROWS)
+    assert toy_suite.run("--results", "before").returncode == 0
+    toy_suite.claims(ROWS.replace('"nb01-absent", "absent"', '"nb01-absent", "absent", Above(0, sesoi=0.01)'))
+    run = toy_suite.run("--expect", "before/verdicts.jsonl")
+    assert run.returncode == 0, run.stdout
+    said, of_composite = [line for line in run.stdout.splitlines() if line.startswith("changed")]
+    assert "nb02-both" in of_composite
+    before, now = toy_suite.ledger("before")["nb01-absent"], toy_suite.ledger()["nb01-absent"]
+    assert before["criterion_hash"] in said
+    assert now["criterion_hash"] in said

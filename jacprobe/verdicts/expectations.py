@@ -20,7 +20,10 @@ ANY = tuple(word for word in Verdict if word is not Verdict.ERROR)
 
 @dataclass(frozen=True)
 class Expectation:
-    """Admissible verdicts of a claim and why; without a stated one every verdict is expected."""
+    """Admissible verdicts of a claim and why; without a stated one every verdict is expected.
+
+    `criterion` is the hash of the criterion that they were stated for; by another one they say nothing.
+    """
 
     verdicts: tuple[Verdict, ...] = ANY
     reason: str = ""
@@ -54,14 +57,23 @@ def study_expectations(folder: Path, rows: Collection[str]) -> dict[str, Expecta
 
 
 def expectations_from_ledger(path: Path, rows: Collection[str], study: str) -> dict[str, Expectation]:
-    """Return the verdicts of an earlier run as expectations; an ERROR there was no verdict and expects nothing."""
+    """Return the verdicts of an earlier run as expectations; an ERROR there was no verdict and expects nothing.
+
+    Raises
+    ------
+    StudyError
+        Where the ledger is of another study or of a quick look, or has a claim that no row states any more.
+    """
     lines = read_ledger(path)
+    if any(line["provenance"].get("quick") for line in lines):
+        raise StudyError("a ledger of a quick look", "one of a full run", "Run pytest claims/ without --quick.", path)
     other = sorted({line["study"] for line in lines} - {study})
     if other:
         raise StudyError(f"a ledger of the study {', '.join(other)}", f"one of {study}", where=path)
     check_ids([line["id"] for line in lines], rows, path)
     judged = [line for line in lines if line["verdict"] != Verdict.ERROR]
-    return {line["id"]: Expectation((Verdict(line["verdict"]),), f"so it came out in {path.name}") for line in judged}
+    because = f"so it came out in {path.name}"
+    return {line["id"]: Expectation((Verdict(line["verdict"]),), because, line["criterion_hash"]) for line in judged}
 
 
 def check_ids(ids: list[str], rows: Collection[str], where: object) -> None:
