@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures import linear_model
 from fixtures.elsewhere import fake_cuda, move
+from fixtures.linear_model import LinearModel
 from fixtures.tiny_state import build, control_cells
-from fixtures.worlds.closed_form import CONTROL, ClosedForm
 from jacprobe.cells import read_cells
 from jacprobe.errors import InputError
 from jacprobe.jacobian.generic import jacobian_generic
@@ -24,15 +24,6 @@ from jacprobe.probes.targeted import targeted_jacobian
 
 DEMO = Path(__file__).parents[2] / "fixtures" / "studies" / "demo"
 KINDS = [linear_surrogate, mean_shift]
-
-
-def closed_form(knockdowns=20, latent=6, genes=9, seed=0) -> Any:
-    rng = np.random.default_rng(seed)
-    weight, bias, to_genes = (
-        torch.tensor(rng.standard_normal(shape)) for shape in ((latent, knockdowns + 1), (latent,), (latent, genes))
-    )
-    names = (*(f"KD{i}" for i in range(knockdowns)), CONTROL)
-    return ClosedForm(tuple(f"G{i}" for i in range(genes)), names, weight, bias, 0.3 * to_genes)
 
 
 def responses(model, cells):
@@ -69,7 +60,7 @@ def left_out_error(X, Y, strength):
 
 
 def test_the_rival_of_a_linear_model_is_that_model():
-    model, cells = closed_form(), control_cells(8, 9)
+    model, cells = linear_model.build(20), control_cells(8, 9)
     rival: Any = linear_surrogate(model, cells)
     np.testing.assert_allclose(rival.to_genes, model.to_genes, rtol=0, atol=1e-6)
     other = control_cells(8, 9, seed=5)
@@ -110,7 +101,7 @@ def test_mean_shifts_move_along_the_mean_change_by_a_magnitude_linear_in_the_vec
 
 
 def test_magnitudes_that_are_linear_in_the_vectors_are_met_exactly():
-    model, cells = closed_form(), control_cells(8, 9)
+    model, cells = linear_model.build(20), control_cells(8, 9)
     _, wanted = responses(model, cells)
     mean = wanted.mean(axis=0)
     _, found = responses(mean_shift(model, cells), cells)
@@ -189,7 +180,7 @@ def test_the_batch_rule_decides_what_is_fitted():
 
 
 def test_a_cast_keeps_function_and_hash():
-    model = closed_form().to(dtype=torch.float32)
+    model = linear_model.build(20).to(dtype=torch.float32)
     cells = control_cells(8, 9)
     rival = linear_surrogate(model, cells)
     exact = rival.to(dtype=torch.float64)
@@ -239,19 +230,19 @@ class Placed(Surrogate):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (lambda model: replace(model, weight=model.weight[:, -2:], perturbations=("KD0", CONTROL)), "1 knockdowns"),
-        (lambda model: replace(model, weight=0 * model.weight), "all have the control's vector"),
+        (lambda model: LinearModel(model.weight[:, -2:], model.bias, model.to_genes), "1 knockdowns"),
+        (lambda model: LinearModel(0 * model.weight, model.bias, model.to_genes), "all have the control's vector"),
     ],
 )
 def test_models_without_responses_to_fit_are_refused(make, changed, message):
     with pytest.raises(InputError, match=message):
-        make(changed(closed_form()), control_cells(8, 9))
+        make(changed(linear_model.build(20)), control_cells(8, 9))
 
 
 def test_a_mean_change_of_0_has_no_direction():
-    model = closed_form()
+    model = linear_model.build(20)
     with pytest.raises(InputError, match="mean change over knockdowns is 0"):
-        mean_shift(replace(model, to_genes=0 * model.to_genes), control_cells(8, 9))
+        mean_shift(LinearModel(model.weight, model.bias, 0 * model.to_genes), control_cells(8, 9))
 
 
 @pytest.mark.parametrize("make", KINDS)

@@ -7,8 +7,8 @@ import pytest
 import torch
 import xarray as xr
 
+from fixtures import linear_model
 from fixtures.tiny_state import build, control_cells
-from fixtures.worlds.closed_form import CONTROL, ClosedForm
 from jacprobe.errors import InputError, UnknownNameError
 from jacprobe.models.surrogates import linear_surrogate
 from jacprobe.probes.input_jacobian import (
@@ -29,13 +29,6 @@ def whole(model, cells, kd, batch=0):
     index = torch.tensor([model.perturbations.index(kd)])
     Y = model.predict_step(x + shift, index, torch.full(x.shape[:2], batch))[0].mean(dim=0)
     return torch.stack([torch.autograd.grad(y, shift, retain_graph=True)[0][0, 0] for y in Y]).numpy()
-
-
-def closed_form(genes=9, seed=0) -> Any:
-    rng = np.random.default_rng(seed)
-    W, b, M = (torch.tensor(rng.standard_normal(shape)) for shape in ((6, 5), (6,), (6, genes)))
-    names = (*(f"KD{i}" for i in range(4)), CONTROL)
-    return ClosedForm(tuple(f"G{i}" for i in range(genes)), names, W, b, 0.3 * M)
 
 
 def cosine(a, b):
@@ -68,8 +61,8 @@ def test_shifting_cells_of_a_model_without_residual_is_shifting_the_perturbation
     assert np.abs(jacobian_wrt_cells(model, cells, ["KD2"]).values - by_pert).max() > 0.1
 
 
-def test_the_closed_form_has_the_jacobian_that_its_formula_has():
-    model, cells = closed_form(), control_cells(8, 9)
+def test_a_linear_model_has_the_jacobian_that_its_formula_has():
+    model, cells = linear_model.build(), control_cells(8, 9)
     J = jacobian_wrt_cells(model, cells)
     for k, kd in enumerate(model.perturbations):
         z = cells + cells.mean(axis=0) / 10 + (model.weight[:, k] + model.bias).numpy() @ model.to_genes.numpy()

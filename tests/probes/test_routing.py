@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
+from fixtures import linear_model
 from fixtures.tiny_state import build, control_cells
-from fixtures.worlds.closed_form import CONTROL, ClosedForm
 from jacprobe.errors import InputError, UnknownNameError
 from jacprobe.probes.routing import jacobian_wrt_pert, onehot_similarity, pert_jacobian, similarity
 from jacprobe.store.fill import put
@@ -140,20 +138,13 @@ def test_onehot_similarity_needs_an_affine_encoder_of_the_same_width():
     J = jacobian_wrt_pert(model, control_cells(), ["KD0", "KD1"])
     with pytest.raises(InputError, match="over 12 latent dimensions; wanted 10"):
         onehot_similarity(J, build(width=10))
-    for faulty in (closed_form(gated_encoder=True), object()):
+    for faulty in (linear_model.build(gated=True), object()):
         with pytest.raises(InputError, match="not a single affine map"):
             onehot_similarity(J, faulty)
 
 
 def test_onehot_similarity_reads_any_linear_encoder():
-    model, cells = closed_form(), control_cells(8, 9)
+    model, cells = linear_model.build(), control_cells(8, 9)
     J = jacobian_wrt_pert(model, cells, ["KD0", "KD2", "KD3"])
     onehot = J.values @ model.weight.numpy()
     np.testing.assert_allclose(onehot_similarity(J, model), cosines(onehot), rtol=0, atol=1e-12)
-
-
-def closed_form(**faults) -> Any:
-    rng = np.random.default_rng(0)
-    W, b, M = (torch.tensor(rng.standard_normal(shape)) for shape in ((6, 5), (6,), (6, 9)))
-    names = (*(f"KD{i}" for i in range(4)), CONTROL)
-    return ClosedForm(tuple(f"G{i}" for i in range(9)), names, W, b, 0.3 * M, **faults)
