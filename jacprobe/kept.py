@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.requests import Delta, InputJacobian, Jacobian, Knockout, OverCells, Request, parse_control_role
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from jacprobe.store.fill import Progress
     from jacprobe.studies import Study
+
+    Computed = Callable[[list[str]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Kept:
     labels
         From a model's identity to the names along each axis; the first axis is chunked.
     compute
-        From study, request and some names of the first axis to the values of each.
+        From study and request to a function from some names of the first axis to the values of each. What all names
+        share is done once: choosing an engine costs as much as a Jacobian.
     block
         Names computed together; one pass costs little more than one name.
     attrs
@@ -37,7 +41,7 @@ class Kept:
     probe: str
     version: int
     labels: Callable[[Any], dict[str, Sequence[Any]]]
-    compute: Callable[[Study, Any, list[str]], np.ndarray]
+    compute: Callable[[Study, Any], Computed]
     block: int
     attrs: Mapping[str, str]
 
@@ -52,29 +56,33 @@ def cells_of(request: OverCells, study: Study) -> xr.DataArray:
     return study.control_cells(request.role, request.draw, line=request.line, n_cells=request.n_cells)
 
 
-def _deltas(study: Study, request: Delta, names: list[str]) -> np.ndarray:
+def _deltas(study: Study, request: Delta) -> Computed:
     from jacprobe.probes.response import delta
 
-    return delta(study.model(request.role), cells_of(request, study), names, batch=study.batch).values
+    model, cells = study.model(request.role), cells_of(request, study)
+    return lambda names: delta(model, cells, names, batch=study.batch).values
 
 
-def _jacobians(study: Study, request: Jacobian, names: list[str]) -> np.ndarray:
-    from jacprobe.probes.routing import jacobian_wrt_pert
+def _jacobians(study: Study, request: Jacobian) -> Computed:
+    from jacprobe.probes.routing import pert_jacobian
 
     model, cells = study.model(request.role), cells_of(request, study)
-    return jacobian_wrt_pert(model, cells, names, residual=request.residual, batch=study.batch).values
+    at = pert_jacobian(model, cells, residual=request.residual, batch=study.batch)
+    return lambda names: at.stacked(names, "jacobian").values
 
 
-def _input_jacobians(study: Study, request: InputJacobian, names: list[str]) -> np.ndarray:
-    from jacprobe.probes.input_jacobian import jacobian_wrt_cells
+def _input_jacobians(study: Study, request: InputJacobian) -> Computed:
+    from jacprobe.probes.input_jacobian import cells_jacobian
 
-    return jacobian_wrt_cells(study.model(request.role), cells_of(request, study), names, batch=study.batch).values
+    at = cells_jacobian(study.model(request.role), cells_of(request, study), batch=study.batch)
+    return lambda names: at.stacked(names, "jacobian").values
 
 
-def _knockouts(study: Study, request: Knockout, names: list[str]) -> np.ndarray:
+def _knockouts(study: Study, request: Knockout) -> Computed:
     from jacprobe.probes.knockout import knockout
 
-    return knockout(study.model(request.role), cells_of(request, study), names, batch=study.batch).values
+    model, cells = study.model(request.role), cells_of(request, study)
+    return lambda names: knockout(model, cells, names, batch=study.batch).values
 
 
 KEPT: dict[type[Request], Kept] = {
@@ -164,7 +172,7 @@ def _computed(
 
     axis = next(iter(labels))
     order = chosen[::-1] if study.reverse else chosen
-    values = kind.compute(study, request, order)[:: -1 if study.reverse else 1]
+    values = kind.compute(study, request)(order)[:: -1 if study.reverse else 1]
     coords = {name: list(along) for name, along in labels.items()} | {axis: chosen}
     # The encoded width is a model's own affair, known only now.
     coords |= {name: range(size) for name, size in zip(labels, values.shape, strict=True) if name == "encoded"}
@@ -218,9 +226,13 @@ class _Blocks:
         self._kind, self._study, self._request, self._names = kind, study, request, names
         self._ready: dict[str, np.ndarray] = {}
 
+    @cached_property
+    def _compute(self) -> Computed:
+        return self._kind.compute(self._study, self._request)
+
     def __call__(self, name: str) -> np.ndarray:
         if name not in self._ready:
             start = self._names.index(name) // self._kind.block * self._kind.block
             block = self._names[start : start + self._kind.block]
-            self._ready = dict(zip(block, self._kind.compute(self._study, self._request, block), strict=True))
+            self._ready = dict(zip(block, self._compute(block), strict=True))
         return self._ready.pop(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,13 +65,13 @@ def test_among_restricts_jacobians_before_they_are_computed(study, monkeypatch):
     from jacprobe.probes import routing
 
     asked: list[str] = []
-    compute = routing.jacobian_wrt_pert
+    prepare = routing.pert_jacobian
 
-    def spy(model, cells, names, **options):
-        asked.extend(names)
-        return compute(model, cells, names, **options)
+    def spy(model, cells, **options):
+        at = prepare(model, cells, **options)
+        return SimpleNamespace(stacked=lambda names, name: asked.extend(names) or at.stacked(names, name))
 
-    monkeypatch.setattr(routing, "jacobian_wrt_pert", spy)
+    monkeypatch.setattr(routing, "pert_jacobian", spy)
     few = study.resolve(Listed(ROLE, "few"))
     study.reopened().resolve(Among(Jacobian(ROLE), Listed(ROLE, "few")))
     assert sorted(asked) == sorted(few)
