@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import xarray as xr
+    from torch import Tensor
 
 
 def predict(
@@ -67,12 +68,14 @@ def predict(
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size={batch_size}", "at least 1", where="batch_size")
     index = torch.tensor([model.perturbations.index(name) for name in names], device=model.device)
+    values = torch.as_tensor(prepared.values, dtype=model.dtype, device=model.device)
+    batches = torch.as_tensor(prepared.batch, device=model.device)
     with choose(model.device, model.dtype, among=SWITCHES).switched():
-        forward = _forward(model, prepared)
+        forward = predictions(model, values, batches)
         found = in_passes(
             lambda part: forward(part).mean(dim=1) if cells == "mean" else forward(part),
             index,
-            len(prepared.values),
+            len(values),
             batch_size,
         )
     return _labelled(found.cpu().numpy(), model, names, prepared, "predicted expression")
@@ -118,13 +121,14 @@ def perturbation_names(model: PerturbationModel, asked: Sequence[str] | None) ->
 
 
 @torch.no_grad()
-def _forward(model: PerturbationModel, cells: ControlCells) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return predictions [B, S, G] as a function of perturbations [B]; cells are encoded once where that can be."""
-    x = torch.as_tensor(cells.values, dtype=model.dtype, device=model.device).unsqueeze(0)
-    batch = torch.as_tensor(cells.batch, device=model.device).unsqueeze(0)
+def predictions(model: PerturbationModel, values: Tensor, batch: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return predictions [B, S, G] as a function of perturbations [B], for control cells [S, G] and batches [S].
+
+    Cells are encoded once where that can be.
+    """
     if not isinstance(model, DifferentiableInPert):
-        return lambda part: model.predict_step(x.expand(len(part), -1, -1), part, batch.expand(len(part), -1))
-    encoded = model.encode_cells(x)
+        return lambda part: model.predict_step(values.expand(len(part), -1, -1), part, batch.expand(len(part), -1))
+    encoded = model.encode_cells(values.unsqueeze(0))
     # Of all perturbations at once, so that a vector does not depend on which were asked for.
     vectors = model.pert_vectors(torch.arange(len(model.perturbations), device=model.device))
     return lambda part: model.forward(encoded.expand(len(part), -1, -1), vectors[part], batch.expand(len(part), -1))
