@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClaimError, EvidenceMissingError
 from jacprobe.estimate import Estimate
-from jacprobe.requests import EveryRole
+from jacprobe.requests import EveryRole, IfThere
 from jacprobe.streams import stream
 from jacprobe.verdicts.criteria import AllOf
 from jacprobe.verdicts.expectations import Expectation
@@ -107,11 +107,12 @@ class Judging:
         return judge(claim.criterion, estimate, multiplicity), multiplicity
 
     def models(self, claim: Claim) -> list[str]:
-        """Return the roles that a claim is judged on; of a request for every role, those that the study has."""
+        """Return the roles that a claim is judged on; of what is not needed, those that the study has."""
         found: dict[str, None] = {}
         for request in claim.evidence.values():
             present = [role for role in request.roles if role in self.study.models]
-            found.update(dict.fromkeys(present if isinstance(request, EveryRole) and present else request.roles))
+            optional = isinstance(request, IfThere) or (isinstance(request, EveryRole) and present)
+            found.update(dict.fromkeys(present if optional else request.roles))
         return list(found)
 
     def provenance(self, claim: Claim) -> dict[str, Any]:

@@ -134,10 +134,12 @@ class Targeted(OverCells):
     """Derivative of targets by regulators of a panel, at each knockdown: (kd, regulator, target).
 
     `panel` names a gene set of kind "panel". `cells` "each" are the true control cells, "mean" their mean repeated.
+    `others` further regulators, drawn at random from all genes, stand after the panel's: they cost nothing.
     """
 
     panel: str = field(kw_only=True)
     cells: Literal["each", "mean"] = field(default="each", kw_only=True)
+    others: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,11 @@ class TargetedPair(OverCells):
     regulator: str = field(kw_only=True)
     target: str = field(kw_only=True)
     cells: Literal["each", "mean"] = field(default="each", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Expression(OverCells):
+    """Mean expression of the control cells that a model is fed: (gene,), log1p units."""
 
 
 @dataclass(frozen=True)
@@ -197,11 +204,19 @@ class Silenced(Request):
 
 
 @dataclass(frozen=True)
+class Named(Request):
+    """Knockdowns by their names, and after them those of another list: a tuple of str, each once."""
+
+    names: tuple[str, ...]
+    beside: Listed | None = None
+
+
+@dataclass(frozen=True)
 class Among(Request):
     """Another evidence, computed for some knockdowns (or silenced genes) only, in the list's order."""
 
     of: Request
-    kds: Listed | Silenced
+    kds: Listed | Silenced | Named
 
 
 @dataclass(frozen=True)
@@ -237,12 +252,21 @@ class InputAgreement(Request):
 class Clusters(Request):
     """Clusters of the rows of another evidence, 1 to `k`: (kd,). Ward linkage on L2-normalised rows.
 
-    `linkage` "average" is average linkage on cosine distances, for comparison.
+    `linkage` "average" is average linkage on cosine distances, for comparison; "ward-on-cosine" takes cosine distances
+    for Euclidean ones, as published.
     """
 
     of: Request
     k: int = 15
-    linkage: Literal["ward", "average"] = "ward"
+    linkage: Literal["ward", "average", "ward-on-cosine"] = "ward"
+
+
+@dataclass(frozen=True)
+class ClusterMeans(Request):
+    """Mean of the rows of another evidence in each cluster: (cluster, gene)."""
+
+    of: Request
+    clusters: Request
 
 
 @dataclass(frozen=True)
@@ -322,6 +346,13 @@ class Copies(Request):
     of: Request
     control: Control
     n: int
+
+
+@dataclass(frozen=True)
+class IfThere(Request):
+    """Another evidence, or None where the study lacks it: what is shown beside a verdict but is not needed for it."""
+
+    of: Request
 
 
 @dataclass(frozen=True)

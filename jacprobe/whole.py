@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.requests import (
     Among,
+    ClusterMeans,
+    Clusters,
     Cosine,
     EncoderLookup,
     Features,
@@ -68,6 +70,8 @@ def is_whole(request: Request) -> bool:
     if isinstance(request, Cosine | Norm):
         inner = request.of.of if isinstance(request.of, Among) else request.of
         return isinstance(inner, Jacobian | InputJacobian) or _of_copy(request)
+    if isinstance(request, Clusters | ClusterMeans):
+        return _of_copy(request)
     return isinstance(request, _OF_MODELS)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.evidence.base import labelled, resolve
 from jacprobe.requests import (
+    ClusterMeans,
     Clusters,
     Correlation,
     Cosine,
@@ -83,6 +84,19 @@ def _clusters(request: Clusters, study: Study) -> xr.DataArray:
     rows: xr.DataArray = study.resolve(request.of)
     found = ward_labels(rows.values.astype("float64"), request.k, method=request.linkage)
     return labelled(found, {str(rows.dims[0]): rows[rows.dims[0]].values}, "cluster")
+
+
+@resolve.register(ClusterMeans)
+def _cluster_means(request: ClusterMeans, study: Study) -> xr.DataArray:
+    import numpy as np
+
+    rows: xr.DataArray = study.resolve(request.of)
+    labels: xr.DataArray = study.resolve(request.clusters)
+    axis, along = map(str, rows.dims)
+    values = rows.sel({axis: labels[labels.dims[0]].values}).values.astype("float64")
+    clusters = np.unique(labels.values)
+    means = np.stack([values[labels.values == cluster].mean(axis=0) for cluster in clusters])
+    return labelled(means, {"cluster": clusters, along: rows[along].values}, str(rows.attrs.get("units", "1")))
 
 
 @resolve.register(Correlation)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.evidence.base import resolve
-from jacprobe.requests import Clusters, Delta, Draws, EveryRole, Listed, Lists, Norm, Silenced
+from jacprobe.requests import Clusters, Delta, Draws, EveryRole, IfThere, Listed, Lists, Named, Norm, Silenced
 from jacprobe.streams import stream
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ def _silenced(request: Silenced, study: Study) -> tuple[str, ...]:
     return tuple(study.sampled([gene for gene in study.identity(request.by).genes if gene in chosen]))
 
 
+@resolve.register(Named)
+def _named(request: Named, study: Study) -> tuple[str, ...]:
+    further: tuple[str, ...] = () if request.beside is None else study.resolve(request.beside)
+    return tuple(dict.fromkeys((*request.names, *further)))
+
+
 @resolve.register(Draws)
 def _draws(request: Draws, study: Study) -> tuple[Any, ...]:
     return tuple(study.resolve(request.of.at_draw(draw)) for draw in range(request.n))
@@ -45,6 +51,14 @@ def _draws(request: Draws, study: Study) -> tuple[Any, ...]:
 @resolve.register(Lists)
 def _lists(request: Lists, study: Study) -> tuple[Any, ...]:
     return tuple(study.resolve(request.of.at_list(number)) for number in range(request.n))
+
+
+@resolve.register(IfThere)
+def _if_there(request: IfThere, study: Study) -> Any:
+    try:
+        return study.resolve(request.of)
+    except EvidenceMissingError:
+        return None
 
 
 @resolve.register(EveryRole)

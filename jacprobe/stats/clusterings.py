@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score
@@ -14,7 +14,11 @@ from jacprobe.stats import intervals, nulls
 from jacprobe.stats.labels import Categories, categories
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jacprobe.stats.labels import FloatArray, IntArray
+
+Linkage = Literal["ward", "average", "ward-on-cosine"]
 
 LEAST_KDS = 20
 # Each half-sample gives one replicate; their sd is then known to 1 / sqrt(2 * 400) = 3.5 %.
@@ -54,11 +58,11 @@ def clustering_agreement(
         If fewer than four KDs are shared or a clustering has one cluster.
     """
     nulls.check_draws(permutations)
-    names, (a, b), lacking = _matched(labels_a, labels_b)
+    names, (a, b), lacking = matched(labels_a, labels_b)
     n, effect = len(names), adjusted_rand_index(a, b)
     shuffled = (adjusted_rand_index(a, rng.permutation(b)) for _ in range(permutations))
     null = nulls.from_draws("cluster labels over KDs", effect, np.fromiter(shuffled, float, permutations), alternative)
-    se = float(np.std([adjusted_rand_index(a[h], b[h]) for h in _halves(rng, n)], ddof=1))
+    se = float(np.std([adjusted_rand_index(a[h], b[h]) for h in halves(rng, n)], ddof=1))
     ci, ci90 = intervals.t_intervals(effect, se, n - 1)
     return Estimate(
         effect,
@@ -104,10 +108,10 @@ def clustering_agreement_difference(
     InputError
         As in `clustering_agreement`.
     """
-    names, (a, b, c), lacking = _matched(labels_a, labels_b, labels_c)
+    names, (a, b, c), lacking = matched(labels_a, labels_b, labels_c)
     n = len(names)
     first, second = adjusted_rand_index(a, b), adjusted_rand_index(a, c)
-    replicates = [adjusted_rand_index(a[h], b[h]) - adjusted_rand_index(a[h], c[h]) for h in _halves(rng, n)]
+    replicates = [adjusted_rand_index(a[h], b[h]) - adjusted_rand_index(a[h], c[h]) for h in halves(rng, n)]
     effect, se = first - second, float(np.std(replicates, ddof=1))
     ci, ci90 = intervals.t_intervals(effect, se, n - 1)
     p = intervals.student_p(effect, se, n - 1, alternative)
@@ -136,11 +140,13 @@ def _pairs(counts: IntArray) -> float:
     return float((counts * (counts - 1)).sum()) / 2
 
 
-def _halves(rng: np.random.Generator, n: int) -> IntArray:
+def halves(rng: np.random.Generator, n: int) -> IntArray:
+    """Return random halves of n knockdowns, shape (400, n // 2)."""
     return nulls.random_subsets(rng, n, n // 2, HALVES)
 
 
-def _matched(*labels: Any) -> tuple[tuple[str, ...], list[IntArray], tuple[str, ...]]:
+def matched(*labels: Any) -> tuple[tuple[str, ...], list[IntArray], tuple[str, ...]]:
+    """Return the knockdowns that all clusterings share, the codes of each, and the knockdowns that some lack."""
     cuts: list[Categories] = [categories(one, f"labels[{i}]") for i, one in enumerate(labels)]
     shared = set(cuts[0].names).intersection(*(cut.names for cut in cuts))
     names = tuple(name for name in cuts[0].names if name in shared)
@@ -150,7 +156,7 @@ def _matched(*labels: Any) -> tuple[tuple[str, ...], list[IntArray], tuple[str, 
     return names, [cut.take(names) for cut in cuts], tuple(sorted(everything - shared))
 
 
-def ward_labels(X: FloatArray, clusters: int, *, method: str = "ward") -> IntArray:
+def ward_labels(X: FloatArray, clusters: int, *, method: Linkage = "ward") -> IntArray:
     """Return cluster codes 1 .. `clusters` of L2-normalised rows.
 
     Ward's criterion is Euclidean: on unit rows the squared distance is twice the cosine distance, so normalising first
@@ -163,18 +169,31 @@ def ward_labels(X: FloatArray, clusters: int, *, method: str = "ward") -> IntArr
     clusters
         How many to cut.
     method
-        "ward", or "average" as a check.
+        "ward"; or for comparison "average", on cosine distances, and "ward-on-cosine", which is Ward's update applied
+        to cosine distances as if they were Euclidean: no criterion of Ward's, but what was published.
 
     Raises
     ------
     InputError
         If a row is 0 throughout, or there are fewer rows than clusters.
     """
+    return cuts(X, (clusters,), method)[clusters]
+
+
+def cuts(X: FloatArray, numbers: Sequence[int], method: Linkage = "ward") -> dict[int, IntArray]:
+    """Return the cluster codes of one tree cut into several numbers of clusters; see `ward_labels`."""
     from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import pdist
 
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    if (lengths == 0).any() or len(X) < clusters:
+    if (lengths == 0).any() or len(X) < max(numbers):
         raise InputError(
-            f"{int((lengths == 0).sum())} rows of zeros among {len(X)}", f"{clusters} rows or more, none 0"
+            f"{int((lengths == 0).sum())} rows of zeros among {len(X)}", f"{max(numbers)} rows or more, none 0"
         )
-    return np.asarray(fcluster(linkage(X / lengths, method=method), clusters, criterion="maxclust"), dtype=np.intp)
+    unit = X / lengths
+    if method == "ward":
+        tree = linkage(unit, "ward")
+    else:
+        # |u - v|^2 / 2 = 1 - u.v on unit rows: the cosine distance.
+        tree = linkage(pdist(unit, "sqeuclidean") / 2, "average" if method == "average" else "ward")
+    return {k: np.asarray(fcluster(tree, k, criterion="maxclust"), dtype=np.intp) for k in numbers}

@@ -14,7 +14,7 @@ from jacprobe.stats import intervals, nulls
 from jacprobe.stats.labels import Labelled, axis_names, categories, common, locate, rows
 from jacprobe.stats.multiplicity import holm
 from jacprobe.stats.ranks import clopper_pearson
-from jacprobe.stats.sets import coherence_of
+from jacprobe.stats.sets import coherence_of, log_norms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LEAST_MEMBERS = 5
 LEAST_MEMBERS_NULL = 10
 HALVES = 200
+# Numbers in a block of labellings: 32 MB.
+_ELEMENTS = 4_000_000
 
 
 def enrichment(
@@ -120,13 +122,16 @@ def coclustering(
     labels: Any,
     members: Any,
     rng: np.random.Generator,
+    norms: Any = None,
     *,
     permutations: int = 9999,
     alternative: Alternative = "greater",
 ) -> Estimate:
     """Return the share of a set's pairs that stand in one cluster minus that of random sets of equal size.
 
-    This is the coherence (rule A) of the matrix that is 1 where two KDs share a cluster, against random sets alone; the
+    This is the coherence (rule A) of the matrix that is 1 where two KDs share a cluster. Null: random sets; and, where
+    norms are given, sets matched on them, since responses that are all weak may stand together for that alone. p is the
+    larger. (Row means are not matched: they are the sizes of the clusters, and would match each set to itself.) The
     interval is the delete-one-member jackknife.
 
     Parameters
@@ -137,6 +142,8 @@ def coclustering(
         The set; unknown names are dropped and named.
     rng
         Draws the sets.
+    norms
+        Raw norms of the KDs' responses, shape (n,), matched by name.
     permutations, alternative
         Draws B, and the side of p.
 
@@ -152,7 +159,8 @@ def coclustering(
     """
     cut = categories(labels)
     same = Labelled(_together(cut.codes), cut.names)
-    estimate = coherence_of(same, locate(members, cut.names, 3), [], rng, permutations, alternative)
+    covariates = {} if norms is None else {"log norm": log_norms(norms, cut.names)}
+    estimate = coherence_of(same, locate(members, cut.names, 3), covariates, rng, permutations, alternative)
     best = enrichment(labels, members)
     return replace(
         estimate,
@@ -199,9 +207,9 @@ def coclustering_difference(
     names, lacking = common({"a": A, "b": B})
     found = locate(members, names, 3)
     one, other = A.submatrix(names), B.submatrix(names)
-    estimate = coherence_of(Labelled(one - other, names), found, [], rng, permutations, alternative)
+    estimate = coherence_of(Labelled(one - other, names), found, {}, rng, permutations, alternative)
     parts = {
-        side: coherence_of(Labelled(matrix, names), found, [], rng, permutations, alternative)
+        side: coherence_of(Labelled(matrix, names), found, {}, rng, permutations, alternative)
         for side, matrix in (("a", one), ("b", other))
     }
     return replace(
@@ -218,11 +226,13 @@ def output_enrichment(
     top: int = 50,
     permutations: int = 999,
 ) -> Estimate:
-    """Return how many genes of a set are among the best cluster's most raised outputs, beyond expectation.
+    """Return how many genes of a set are among one cluster's most raised outputs, beyond expectation.
 
-    Universe: the model's own genes. Null: clusters of equal size cut at random, their lists recomputed and again the
-    best
-    cluster taken. The interval takes its standard error from random halves of the knockdowns (KDs).
+    The cluster is the one most clearly marked for its size: counts are standardised by what clusters of that size at
+    random give, since the lists of small clusters are noisy and would else lead every drawn maximum. Universe: the
+    model's own genes. Null: clusters of equal size at random, their lists recomputed and again the most marked one
+    taken; the moments are over the draws and the observation, so that all are exchangeable. The interval is the
+    delete-half jackknife over the cluster's own knockdowns (KDs).
 
     Parameters
     ----------
@@ -238,6 +248,12 @@ def output_enrichment(
         Length of the list of most raised outputs.
     permutations
         Draws B.
+
+    Returns
+    -------
+    Estimate
+        The cluster, the counts and sizes of all, and what random clusters of their sizes have on average stand in the
+        diagnostics.
 
     Raises
     ------
@@ -256,18 +272,19 @@ def output_enrichment(
     values, codes = responses.take(names), cut.take(names)
     inside = np.zeros(len(genes), dtype=bool)
     inside[found.index] = True
-    counts = _raised(values, codes, len(cut.levels), inside, top)
-    best, expected = int(np.argmax(counts)), top * len(found.index) / len(genes)
-    effect = float(counts[best]) - expected
-    shuffled = (
-        _raised(values, rng.permutation(codes), len(cut.levels), inside, top).max() for _ in range(permutations)
-    )
-    samples = np.fromiter(shuffled, float, permutations) - expected
-    null = nulls.from_draws("clusters of equal size at random, the best of them", effect, samples, "greater")
-    halves = [np.flatnonzero(rng.random(len(names)) < 0.5) for _ in range(HALVES)]
-    halved = [_raised(values[h], codes[h], len(cut.levels), inside, top)[best] for h in halves]
-    se = float(np.std(halved, ddof=1))
-    ci, ci90 = intervals.t_intervals(effect, se, len(names) - 1)
+    drawn = _drawn_counts(values, codes, len(cut.levels), inside, top, rng, permutations)
+    mean, sd = drawn.mean(axis=0), drawn.std(axis=0)
+    z = np.divide(drawn - mean, sd, out=np.zeros_like(drawn), where=sd > 0)
+    best, expected = int(np.argmax(z[0])), top * len(found.index) / len(genes)
+    effect = float(drawn[0, best]) - expected
+    # The largest z of each draw, in counts of a cluster of the best one's size.
+    samples = z[1:].max(axis=1) * sd[best] + mean[best] - expected
+    null = nulls.from_draws("clusters of equal size at random, the most marked of them", effect, samples, "greater")
+    se, df = _half_cluster_se(values[codes == best], inside, top, rng)
+    if df == 0:
+        se, df = float(sd[best]), len(names) - 1
+    ci, ci90 = intervals.t_intervals(effect, se, df)
+    by_level = dict(zip(cut.levels, range(len(cut.levels)), strict=True))
     return Estimate(
         effect,
         len(names),
@@ -276,13 +293,17 @@ def output_enrichment(
         null.p,
         "greater",
         (null,),
-        intervals.minimum_detectable(max(se, null.sd), len(names) - 1, "greater"),
+        intervals.minimum_detectable(max(se, null.sd), df, "greater"),
         20,
         20,
         dropped=found.unknown,
         diagnostics={
             "cluster": cut.levels[best],
-            "counts": {level: int(count) for level, count in zip(cut.levels, counts, strict=True)},
+            "counts": {level: int(drawn[0, i]) for level, i in by_level.items()},
+            "sizes": {level: int((codes == i).sum()) for level, i in by_level.items()},
+            "at_random": {level: float(mean[i]) for level, i in by_level.items()},
+            "z": float(z[0, best]),
+            "set_size": len(found.index),
             "expected": expected,
         },
     )
@@ -300,10 +321,55 @@ def _hypergeometric(cut: Categories, members: IntArray) -> tuple[FloatArray, Int
     return np.clip(p, np.finfo(float).tiny, 1.0), hits, sizes
 
 
-def _raised(values: FloatArray, codes: IntArray, clusters: int, inside: Any, top: int) -> FloatArray:
-    """Return, per cluster, how many genes of the set are among its `top` largest mean responses."""
-    onehot = np.zeros((clusters, len(values)))
-    onehot[codes, np.arange(len(values))] = 1.0
-    means = onehot @ values / np.maximum(onehot.sum(axis=1, keepdims=True), 1)
+def raised_members(means: FloatArray, inside: Any, top: int) -> FloatArray:
+    """Return how many genes of a set are among the `top` largest of each row of mean responses, shape (rows,).
+
+    Parameters
+    ----------
+    means
+        Mean responses, shape (rows, genes).
+    inside
+        Which genes are of the set, bool, shape (genes,).
+    top
+        Length of the list.
+    """
     lists = np.argpartition(-means, top - 1, axis=1)[:, :top]
     return inside[lists].sum(axis=1).astype(np.float64)
+
+
+def _drawn_counts(
+    values: FloatArray,
+    codes: IntArray,
+    clusters: int,
+    inside: Any,
+    top: int,
+    rng: np.random.Generator,
+    permutations: int,
+) -> FloatArray:
+    """Return counts per cluster as observed (first row) and with labels permuted, shape (permutations + 1, clusters).
+
+    Blocks of labellings make one product each: onehot [draws * clusters, n] @ values [n, genes].
+    """
+    n, genes = values.shape
+    sizes = np.bincount(codes, minlength=clusters)
+    counts = np.empty((permutations + 1, clusters))
+    block = max(1, _ELEMENTS // (clusters * max(n, genes)))
+    for start in range(0, permutations + 1, block):
+        draws = np.arange(start, min(start + block, permutations + 1))
+        labels = np.stack([codes if draw == 0 else rng.permutation(codes) for draw in draws])
+        onehot = np.zeros((len(draws), clusters, n))
+        onehot[np.arange(len(draws))[:, None], labels, np.arange(n)] = 1.0
+        means = onehot.reshape(-1, n) @ values / np.tile(sizes, len(draws))[:, None]
+        counts[draws] = raised_members(means, inside, top).reshape(len(draws), clusters)
+    return counts
+
+
+def _half_cluster_se(values: FloatArray, inside: Any, top: int, rng: np.random.Generator) -> tuple[float, int]:
+    """Return the delete-half jackknife standard error of a cluster's count, and its degrees of freedom."""
+    m = len(values)
+    if m < 2:
+        return 0.0, 0
+    means = values[nulls.random_subsets(rng, m, m // 2, HALVES)].mean(axis=1)
+    # Kept r of m, deleted m - r: var = r / (m - r) * mean square (Shao & Wu 1989).
+    scale = (m // 2) / (m - m // 2)
+    return float(np.std(raised_members(means, inside, top), ddof=1)) * np.sqrt(scale).item(), m - 1

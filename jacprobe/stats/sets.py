@@ -13,7 +13,7 @@ from jacprobe.stats import hubs, intervals, moments, nulls, published
 from jacprobe.stats.labels import Labelled, Members, common, locate, rows, square
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from jacprobe.stats.labels import FloatArray
 
@@ -73,9 +73,9 @@ def set_coherence(
         If fewer than three members are known.
     """
     S = square(similarity, "similarity")
-    covariates = [hubs.row_means(S.values)]
+    covariates = {"row-mean similarity": hubs.row_means(S.values)}
     if norms is not None:
-        covariates.append(np.log(_norms_of(norms, S)))
+        covariates["log norm"] = log_norms(norms, S.names)
     found = locate(members, S.names, _LEAST_COMPUTABLE)
     estimate = coherence_of(S, found, covariates, rng, permutations, alternative, groups)
     as_run = rng.spawn(1)[0]
@@ -127,18 +127,18 @@ def set_coherence_difference(
     names, lacking = common({"a": A, "b": B})
     difference = Labelled(A.submatrix(names) - B.submatrix(names), names)
     found = locate(members, names, _LEAST_COMPUTABLE)
-    covariates = [hubs.row_means(difference.values)]
+    covariates = {"row-mean similarity": hubs.row_means(difference.values)}
     if norms is not None:
-        ratio = [np.log(_norms_of(side, Labelled(difference.values, names))) for side in norms]
-        covariates.append(ratio[0] - ratio[1])
+        ratio = [log_norms(side, names) for side in norms]
+        covariates["log norm"] = ratio[0] - ratio[1]
     estimate = coherence_of(difference, found, covariates, rng, permutations, alternative, groups)
     side_norms = norms or (None, None)
     parts = {}
     for side, matrix, norm in (("a", A, side_norms[0]), ("b", B, side_norms[1])):
         alone = Labelled(matrix.submatrix(names), names)
-        magnitude = [hubs.row_means(alone.values)]
+        magnitude = {"row-mean similarity": hubs.row_means(alone.values)}
         if norm is not None:
-            magnitude.append(np.log(_norms_of(norm, alone)))
+            magnitude["log norm"] = log_norms(norm, names)
         parts[side] = coherence_of(alone, found, magnitude, rng, permutations, alternative, groups)
     flags = (f"{len(lacking)} KDs are in one matrix only",) if lacking else ()
     return replace(estimate, flags=estimate.flags + flags, parts=parts)
@@ -147,13 +147,16 @@ def set_coherence_difference(
 def coherence_of(
     S: Labelled,
     found: Members,
-    covariates: list[FloatArray],
+    covariates: Mapping[str, FloatArray],
     rng: np.random.Generator,
     permutations: int,
     alternative: Alternative,
     groups: Mapping[str, str] | None = None,
 ) -> Estimate:
-    """Return the coherence of located members in any symmetric matrix; without covariates against random sets alone."""
+    """Return the coherence of located members in any symmetric matrix.
+
+    Null: random sets; and, where there are covariates by name, sets matched on these.
+    """
     nulls.check_draws(permutations)
     n, k = len(S.names), len(found.index)
     if k == n:
@@ -203,13 +206,13 @@ def coherence_of(
 def _matched(
     S: FloatArray,
     found: Members,
-    covariates: list[FloatArray],
+    covariates: Mapping[str, FloatArray],
     effect: float,
     rng: np.random.Generator,
     permutations: int,
     alternative: Alternative,
 ) -> Null:
-    """Draw sets from the members' own cells of row-mean similarity and log norm.
+    """Draw sets from the members' own cells of the covariates, row-mean similarity and log norm.
 
     What the cells leave unmatched is taken out by regression (Abadie & Imbens 2011): each set keeps its own residual
     and
@@ -218,11 +221,11 @@ def _matched(
     n, k = S.shape[0], len(found.index)
     # At most deciles, with about twenty KDs a cell: with fewer, a set is matched to itself.
     bins = int(np.clip(round((n / 20) ** (1 / len(covariates))), 2, 10))
-    sets = nulls.matched_subsets(rng, nulls.quantile_strata(covariates, bins), found.index, permutations)
-    left = hubs.design(covariates, (), n).residual(hubs.without_diagonal(S))
+    columns = list(covariates.values())
+    sets = nulls.matched_subsets(rng, nulls.quantile_strata(columns, bins), found.index, permutations)
+    left = hubs.design(columns, (), n).residual(hubs.without_diagonal(S))
     explained = effect - moments.mean_off_diagonal(left[np.ix_(found.index, found.index)])
-    what = "row-mean similarity and log norm" if len(covariates) > 1 else "row-mean similarity"
-    name = f"random sets of {k} KDs matched on {what} ({bins} quantile bins, rest by regression)"
+    name = f"random sets of {k} KDs matched on {' and '.join(covariates)} ({bins} quantile bins, rest by regression)"
     return nulls.from_draws(name, effect, moments.mean_within(left, sets) + explained, alternative)
 
 
@@ -245,10 +248,17 @@ def _standard_error(
     return intervals.grouped_jackknife_se(effect, replicates, sizes), len(labels)
 
 
-def _norms_of(norms: Any, S: Labelled) -> FloatArray:
+def log_norms(norms: Any, names: Sequence[str]) -> FloatArray:
+    """Return the logs of raw norms, in the order of `names`.
+
+    Raises
+    ------
+    InputError
+        If a name has no norm, or one that is not positive.
+    """
     given = rows(norms, "norms", ndim=1)
-    missing = [name for name in S.names if name not in set(given.names)]
+    missing = [name for name in names if name not in set(given.names)]
     if missing or (given.values <= 0).any():
         what = f"no norm for {', '.join(missing[:5])}" if missing else "norms that are not positive"
         raise InputError(what, "one positive raw norm per knockdown", where="norms")
-    return given.take(S.names)
+    return np.log(given.take(names))
