@@ -10,20 +10,24 @@ import numpy as np
 from jacprobe.errors import InputError, unknown_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
     from jacprobe.models.protocol import Named
 
 
+# What data sets call the column of their perturbations; where one is there, the controls have to be marked in it.
+_PERTURBATION_COLUMNS = ("gene", "perturbation", "pert", "target_gene", "gene_target", "drugname_drugconc")
+
+
 def cells_of_anndata(data: Any, model: Named, cell_line: str | None = None) -> xr.DataArray:
     """Return the control cells of an AnnData as a DataArray (cell, gene), with `batch` where a column holds it.
 
     Columns of `obs` are recognised by what they hold: the perturbations of the model, its batches, the cell line asked
-    for. A column holding the model's perturbations selects its controls; without any such column every cell is taken
-    for a control. Expression is `obsm["X_hvg"]`, by position in the model's order as arc-state reads it, or `X` with
-    genes by name where there is no `X_hvg`.
+    for. A column holding the model's perturbations selects its controls; without any such column, nor one of a
+    perturbation column's usual name, every cell is taken for a control. Expression is `obsm["X_hvg"]`, by position in
+    the model's order as arc-state reads it, or `X` with genes by name where there is no `X_hvg`.
 
     Raises
     ------
@@ -33,7 +37,7 @@ def cells_of_anndata(data: Any, model: Named, cell_line: str | None = None) -> x
     import xarray as xr
 
     columns = {str(name): np.asarray(data.obs[name]).astype(str) for name in data.obs.columns}
-    keep = _controls(columns, model)
+    keep = _controls(columns, data.n_obs, model)
     if cell_line is not None:
         keep &= _of_line(columns, cell_line)
     values, genes = _expression(data, model)
@@ -46,12 +50,13 @@ def cells_of_anndata(data: Any, model: Named, cell_line: str | None = None) -> x
     return xr.DataArray(dense, dims=("cell", "gene"), coords=coords, attrs={"units": "log1p"})
 
 
-def _controls(columns: dict[str, np.ndarray], model: Named) -> np.ndarray:
+def _controls(columns: Mapping[str, np.ndarray], n_cells: int, model: Named) -> np.ndarray:
     """Return which cells are controls by the column that holds the model's perturbations."""
     known = np.asarray(model.perturbations)
     holding = {name: values for name, values in columns.items() if np.isin(values, known).any()}
     if not holding:
-        return np.ones(len(next(iter(columns.values()), np.empty(0))), dtype=bool)
+        _refuse_unmarked(columns, model)
+        return np.ones(n_cells, dtype=bool)
     with_control = {
         name: values == model.control for name, values in holding.items() if (values == model.control).any()
     }
@@ -71,6 +76,19 @@ def _controls(columns: dict[str, np.ndarray], model: Named) -> np.ndarray:
             "control_cells",
         )
     return first
+
+
+def _refuse_unmarked(columns: Mapping[str, np.ndarray], model: Named) -> None:
+    """Refuse a column of perturbations that holds none of the model's, the control included."""
+    unmarked = next((name for name in _PERTURBATION_COLUMNS if name in columns), None)
+    if unmarked is not None:
+        values = sorted(set(columns[unmarked].tolist()))
+        raise InputError(
+            f"no {model.control} cells: obs[{unmarked!r}] holds {', '.join(values[:5])}, none of which the model knows",
+            f"control cells, marked {model.control!r}",
+            f"Mark them {model.control!r}, or drop the column if all cells are controls",
+            "control_cells",
+        )
 
 
 def _of_line(columns: dict[str, np.ndarray], cell_line: str) -> np.ndarray:
@@ -94,6 +112,10 @@ def _expression(data: Any, model: Named) -> tuple[Any, Sequence[str]]:
     if "X_hvg" not in data.obsm:
         genes = [str(name) for name in data.var_names]
         require_unique_genes(genes)
+        if data.X is None:
+            raise InputError(
+                "an AnnData with neither obsm['X_hvg'] nor X", "expression, log1p-normalised", where="control_cells"
+            )
         return data.X, genes
     values = data.obsm["X_hvg"]
     if values.shape[1] != width:

@@ -85,7 +85,11 @@ def prepare_cells(model: Named, given: Any, batch: BatchRule = "first") -> Contr
     else:
         values, own = np.asarray(given), None
         names = tuple(f"cell{i}" for i in range(len(values))) if values.ndim else ()
-    values = _checked(model, values)
+    values = _expression(model, values)
+    if not model.any_set_len and len(values) != model.cell_set_len:
+        raise InputError(
+            f"a set of {len(values)} cells", f"{model.cell_set_len}, the model's set size", where="control_cells"
+        )
     index = np.zeros(len(values), dtype=np.int64) if batch == "first" else _own_batches(model, own)
     return ControlCells(values, index, names, batch)
 
@@ -93,20 +97,28 @@ def prepare_cells(model: Named, given: Any, batch: BatchRule = "first") -> Contr
 def read_cells(path: str | Path, model: Named, cell_line: str | None = None) -> xr.DataArray:
     """Return the control cells of an h5ad file, of one line where `cell_line` is given: (cell, gene) with `batch`.
 
+    All of them are checked, whichever of them are drawn later.
+
     Raises
     ------
     InputError
-        As `cells_of_anndata`, or if the file cannot be read as h5ad.
+        As `cells_of_anndata`, for values that are no expression, or if the file cannot be read as h5ad; the file is named.
     """
     import anndata
 
+    path = Path(path)
     try:
-        data = anndata.read_h5ad(Path(path))
+        data = anndata.read_h5ad(path)
     except (OSError, KeyError, ValueError) as error:
         raise InputError(
             f"not readable as h5ad ({error})", "control cells as AnnData wrote them", "Copy the file again", path
         ) from error
-    return cells_of_anndata(data, model, cell_line)
+    try:
+        cells = cells_of_anndata(data, model, cell_line)
+        _expression(model, _by_name(model, cells)[0])
+    except InputError as error:
+        raise type(error)(error.given, error.wanted, error.mend, where=path) from error
+    return cells
 
 
 def draw_cells(cells: xr.DataArray, n_cells: int, rng: np.random.Generator, draw: int = 0) -> xr.DataArray:
@@ -162,7 +174,7 @@ def _by_name(model: Named, cells: xr.DataArray) -> tuple[np.ndarray, tuple[str, 
     return values, tuple(map(str, names))
 
 
-def _checked(model: Named, values: np.ndarray) -> np.ndarray:
+def _expression(model: Named, values: np.ndarray) -> np.ndarray:
     """Return the values as floats, once they are cells that the model can read."""
     width = len(model.genes)
     if values.ndim != 2 or values.shape[1] != width:
@@ -174,9 +186,9 @@ def _checked(model: Named, values: np.ndarray) -> np.ndarray:
         )
     if not len(values):
         raise InputError("no control cells", "at least one", where="control_cells")
-    if not model.any_set_len and len(values) != model.cell_set_len:
+    if values.dtype.kind not in "biuf":
         raise InputError(
-            f"a set of {len(values)} cells", f"{model.cell_set_len}, the model's set size", where="control_cells"
+            f"control cells of type {values.dtype}", "numbers", "Give the expression as float32", "control_cells"
         )
     values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
     for fault, wrong in (("not finite", ~np.isfinite(values)), ("negative", values < 0)):

@@ -98,6 +98,8 @@ NAN[1, 2], NEGATIVE[2, 1] = np.nan, -0.5
         (VALUES[:0], "no control cells"),
         (NAN, "1 values that are not finite, the first in cell 1, RPL3"),
         (NEGATIVE, "1 values that are negative, the first in cell 2, MYC"),
+        (np.full((4, 3), "1"), "of type <U1; wanted numbers"),
+        (VALUES.astype(complex), "of type complex128; wanted numbers"),
         (labelled(genes=("TP53", "TP53", "RPL3")), "1 duplicate genes: TP53"),
         (labelled(genes=("TP53", "ENSG1", "RPL3")), "3 genes, without 1 that the model reads: MYC"),
         (xr.DataArray(VALUES, dims=("cell", "gene")), "wanted dimensions cell and gene, with gene names"),
@@ -135,7 +137,24 @@ def test_an_anndata_gives_its_controls():
 
 
 def test_an_anndata_without_perturbations_is_all_controls():
-    assert len(cells_of_anndata(adata(gene=["x"] * 4), MODEL)) == 4
+    data = adata(sort=["x"] * 4)
+    for column in ("gene", "sort"):
+        del data.obs[column]
+        assert len(cells_of_anndata(data, MODEL)) == 4
+
+
+def test_a_column_of_perturbations_that_the_model_does_not_know_is_refused():
+    with pytest.raises(
+        InputError, match=r"no non-targeting cells: obs\['gene'\] holds NT, x, none of which.*Mark them"
+    ):
+        cells_of_anndata(adata(gene=["NT", "x", "NT", "NT"]), MODEL)
+
+
+def test_an_anndata_without_expression_is_refused():
+    data = adata(x_hvg=None)
+    data.X = None
+    with pytest.raises(InputError, match=r"neither obsm\['X_hvg'\] nor X"):
+        cells_of_anndata(data, MODEL)
 
 
 def test_one_line_of_an_anndata_is_chosen():
@@ -176,6 +195,14 @@ def test_an_x_hvg_of_another_width_or_order_is_refused():
 def test_an_h5ad_file_is_read_and_a_broken_one_named(tmp_path: Path):
     adata(gem_group=["b1"] * 4).write_h5ad(tmp_path / "cells.h5ad")
     assert np.array_equal(read_cells(tmp_path / "cells.h5ad", MODEL).values, VALUES)
+    for name, data, found in (
+        ("perturbed", adata(gene=["TP53"] * 4), "no non-targeting cells"),
+        ("nan", adata(x_hvg=NAN), "1 values that are not finite"),
+        ("narrow", adata(x_hvg=VALUES[:, :2]), "2 columns; wanted 3"),
+    ):
+        data.write_h5ad(tmp_path / f"{name}.h5ad")
+        with pytest.raises(InputError, match=rf"{name}\.h5ad: .*{found}"):
+            read_cells(tmp_path / f"{name}.h5ad", MODEL)
     (tmp_path / "broken.h5ad").write_bytes(b"no HDF5")
     with pytest.raises(InputError, match=r"broken\.h5ad: not readable as h5ad"):
         read_cells(tmp_path / "broken.h5ad", MODEL)
