@@ -226,12 +226,16 @@ class Study:
         return {part: list(definition[part]) for part in wanted}
 
     def gene_set(self, name: str, variant: str = "published") -> tuple[str, ...]:
-        """Return the members of a set, in the models' order: among the knockdowns, or the genes for sets of those."""
+        """Return the members of a set, in the models' order: among the knockdowns, or the genes for sets of those.
+
+        Names `not_counted` were picked after looking, and are no members though a pattern fits them.
+        """
         definition = self._definition(name, variant)
         among = self.genes if self.gene_sets[name].get("kind") in ("output", "silenced") else self.knockdowns
         patterns = [re.compile(pattern) for pattern in definition.get("patterns", ())]
-        listed = set(definition.get("genes", ()))
-        return tuple(name for name in among if name in listed or any(p.search(name) for p in patterns))
+        listed, left_out = set(definition.get("genes", ())), set(self.gene_sets[name].get("not_counted", ()))
+        fitting = [name for name in among if name in listed or any(p.search(name) for p in patterns)]
+        return tuple(name for name in fitting if name not in left_out)
 
     def _definition(self, name: str, variant: str) -> Mapping[str, Any]:
         if name not in self.gene_sets:

@@ -16,6 +16,7 @@ from jacprobe.requests import (
     Among,
     ClusterMeans,
     Clusters,
+    Correlation,
     Cosine,
     EncoderLookup,
     Features,
@@ -25,6 +26,7 @@ from jacprobe.requests import (
     InputJacobian,
     Jacobian,
     Listed,
+    Named,
     NameMismatches,
     Norm,
     OnehotCosine,
@@ -72,6 +74,10 @@ def is_whole(request: Request) -> bool:
         return isinstance(inner, Jacobian | InputJacobian) or _of_copy(request)
     if isinstance(request, Clusters | ClusterMeans):
         return _of_copy(request)
+    if isinstance(request, Among):
+        return isinstance(request.of, Targeted | TargetedPair)
+    if isinstance(request, Correlation):
+        return True  # one line is left of two arrays whose chunks take half a second to read
     return isinstance(request, _OF_MODELS)
 
 
@@ -117,7 +123,7 @@ def _spelled(request: Request, study: Study) -> Any:
     """Return the request as nested lists in which nothing depends on names of roles or on where files are."""
     from jacprobe.kept import cells_sha256
 
-    if isinstance(request, Listed | Silenced):
+    if isinstance(request, Listed | Silenced | Named):
         return ["listed", _sha256(list(study.resolve(request)))]
     spelled: list[Any] = [type(request).__name__]
     for item in fields(request):
@@ -135,7 +141,7 @@ def _spelled(request: Request, study: Study) -> Any:
         layer, sae = study.feature_space(request.role, request.space)
         spelled.append([layer, sae.sha256 if sae is not None else ""])
     if isinstance(request, Targeted):
-        spelled.append(study.panel(request.panel))
+        spelled.append([study.panel(request.panel), study.seed if request.others else None])
     if study.quick:
         spelled.append("quick")
     return spelled

@@ -78,3 +78,10 @@ def test_gene_sets_are_members_among_the_knockdowns_each_once():
     assert len(members) == len(set(members)) > 0
     assert set(members) <= set(study.knockdowns)
     assert "SRPRB" in members  # matched by its pattern and appended again in the published list
+
+
+def test_genes_picked_after_looking_are_no_members():
+    study = open_study("demo")
+    assert {"DGAT1", "CEPT1", "TMX3"} <= set(study.genes)
+    assert not {"DGAT1", "CEPT1", "TMX3"} & set(study.gene_set("lipid_er_outputs"))
+    assert "PDIA3" in study.gene_set("lipid_er_outputs")

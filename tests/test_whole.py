@@ -9,13 +9,17 @@ from fixtures.worlds.planted import World, world
 from jacprobe.requests import (
     Among,
     Copies,
+    Correlation,
     Cosine,
     Delta,
     Jacobian,
+    Knockout,
     Listed,
+    Named,
     Norm,
     PertEmbedding,
     Targeted,
+    TargetedPair,
     control_role,
 )
 from jacprobe.store.store import Store
@@ -47,6 +51,8 @@ def test_only_what_needs_a_model_or_many_jacobians_is_kept_whole():
     assert is_whole(PertEmbedding(ROLE))
     assert is_whole(SIMILARITY)
     assert is_whole(Norm(Delta(control_role(ROLE, "untrained", 3))))
+    assert is_whole(Correlation(Knockout(ROLE), Knockout(ROLE, draw=1)))
+    assert is_whole(Among(TargetedPair(ROLE, regulator="HSPA5", target="ARFGEF2"), Named(("MYC", "MAX"))))
     assert not is_whole(Cosine(Delta(ROLE)))
     assert not is_whole(Delta(ROLE))
 

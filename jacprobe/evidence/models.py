@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jacprobe.errors import EvidenceMissingError
-from jacprobe.evidence.base import resolve
+from jacprobe.evidence.base import labelled, resolve
 from jacprobe.kept import cells_of, kept
 from jacprobe.requests import (
     Among,
     Delta,
+    Expression,
     Features,
     InputJacobian,
     Jacobian,
     Knockout,
+    Named,
     Observed,
     OverCells,
     PertEmbedding,
+    Request,
     Split,
     Targeted,
     TargetedPair,
 )
+from jacprobe.streams import stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
     from jacprobe.studies import Study
@@ -52,8 +58,14 @@ def _large(request: OverCells, study: Study) -> xr.DataArray:
 @resolve.register(Among)
 def _among(request: Among, study: Study) -> xr.DataArray:
     names = list(study.resolve(request.kds))
+    if isinstance(request.kds, Named):
+        _require(names, study.identity(request.of.roles[0]).perturbations, "knockdowns", request, study)
     if isinstance(request.of, Delta | Jacobian | InputJacobian | Knockout):
         return kept(request.of, study, only=names)
+    if isinstance(request.of, Targeted):
+        return _panel(request.of, study, names)
+    if isinstance(request.of, TargetedPair):
+        return _one_pair(request.of, study, names)
     rows: xr.DataArray = study.resolve(request.of)
     return rows.sel({rows.dims[0]: names})
 
@@ -76,14 +88,18 @@ def _features(request: Features, study: Study) -> xr.DataArray:
 
 @resolve.register(Targeted)
 def _targeted(request: Targeted, study: Study) -> xr.DataArray:
-    panel = study.panel(request.panel)
-    return _gradients(request, study, panel["regulators"], panel["targets"])
+    return _panel(request, study, study.knockdowns_of(request.role))
 
 
 @resolve.register(TargetedPair)
 def _targeted_pair(request: TargetedPair, study: Study) -> xr.DataArray:
-    pair = _gradients(request, study, [request.regulator], [request.target])
-    return pair.isel(regulator=0, target=0, drop=True)
+    return _one_pair(request, study, study.knockdowns_of(request.role))
+
+
+@resolve.register(Expression)
+def _expression(request: Expression, study: Study) -> xr.DataArray:
+    cells = cells_of(request, study)
+    return labelled(cells.values.mean(axis=0), {"gene": cells["gene"].values}, "log1p-normalised expression")
 
 
 @resolve.register(Observed)
@@ -96,23 +112,36 @@ def _split(request: Split, study: Study) -> dict[str, str]:
     return dict(study.identity(request.role).split)
 
 
-def _gradients(request: Any, study: Study, regulators: list[str], targets: list[str]) -> xr.DataArray:
+def _panel(request: Targeted, study: Study, kds: list[str]) -> xr.DataArray:
+    panel = study.panel(request.panel)
+    own = [*panel["regulators"], *panel["targets"]]
+    rest = [gene for gene in study.identity(request.role).genes if gene not in own]
+    drawn = stream(study.seed, "further regulators", request.panel).permutation(rest)[: request.others]
+    return _gradients(request, study, [*panel["regulators"], *map(str, drawn)], panel["targets"], kds)
+
+
+def _one_pair(request: TargetedPair, study: Study, kds: list[str]) -> xr.DataArray:
+    pair = _gradients(request, study, [request.regulator], [request.target], kds)
+    return pair.isel(regulator=0, target=0, drop=True)
+
+
+def _gradients(
+    request: Targeted | TargetedPair, study: Study, regulators: list[str], targets: list[str], kds: list[str]
+) -> xr.DataArray:
     from jacprobe.probes.targeted import targeted_jacobian
 
     model = study.model(request.role)
-    missing = [name for name in (*regulators, *targets) if name not in model.genes]
+    _require([*regulators, *targets], model.genes, "genes", request, study)
+    return targeted_jacobian(
+        model, cells_of(request, study), regulators, targets, kds, cells=request.cells, batch=study.batch
+    )
+
+
+def _require(names: list[str], known: Sequence[str], what: str, request: Request, study: Study) -> None:
+    missing = [name for name in names if name not in known]
     if missing:
         raise EvidenceMissingError(
-            f"{', '.join(missing)} not among the genes of {request.role}",
-            "every regulator and target of the panel",
+            f"{', '.join(missing)} not among the {what} of {request.roles[0]}",
+            "every one that the claim names",
             where=study.name,
         )
-    return targeted_jacobian(
-        model,
-        cells_of(request, study),
-        regulators,
-        targets,
-        study.knockdowns_of(request.role),
-        cells=request.cells,
-        batch=study.batch,
-    )
