@@ -130,7 +130,9 @@ def _spelled(request: Request, study: Study) -> Any:
         value = getattr(request, item.name)
         if item.name == "role":
             identity, copy = study.identity(_base(value)), value.partition("#")[2]
-            spelled.append([identity.weights_sha256, identity.provenance["mask"], copy])
+            # A surrogate is fitted on the first draw, whatever cells it is then given.
+            fitted = cells_sha256(OverCells(_base(value)), study) if "surrogate" in copy or "shift" in copy else ""
+            spelled.append([identity.weights_sha256, identity.provenance["mask"], copy, fitted])
         elif item.name not in ("draw", "line", "n_cells"):
             spelled.append(_spelled(value, study) if isinstance(value, Request) else value)
     if isinstance(request, OverCells):
