@@ -9,13 +9,14 @@ import numpy as np
 from scipy import stats
 
 from jacprobe.errors import EvidenceMissingError
-from jacprobe.estimate import Alternative, Estimate
+from jacprobe.estimate import Alternative, Estimate, Null
 from jacprobe.stats import intervals, nulls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEAST_COPIES = 20
+LEAST_NORMAL = 5
 
 
 def learned_contrast(
@@ -24,6 +25,7 @@ def learned_contrast(
     rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
     *,
     alternative: Alternative = "greater",
+    normal: bool = False,
 ) -> Estimate:
     """Return the trained model's effect minus the mean effect of copies with re-drawn weights.
 
@@ -31,17 +33,20 @@ def learned_contrast(
     interval carries both sources: se^2 = se_units^2 + s_copies^2 (1 + 1 / m), Welch's degrees of freedom. se_units is
     the trained effect's own standard error over knockdowns or members, which the copies share; s_copies (once for the
     trained model too) is what another draw of weights would have moved it by.
+    The least p of five copies is 1/6. With `normal` p is therefore Student's, of the interval's own standard error.
 
     Parameters
     ----------
     trained
         The trained model's estimate; a bare number has no standard error, which is flagged.
     randomised
-        The same of each copy, at least 2, 20 for a verdict.
+        The same of each copy, at least 2; for a verdict 20, or 5 with `normal`.
     rng
         Not used.
     alternative
         The side of p.
+    normal
+        Take the copies' effects for normal, where they are few.
 
     Raises
     ------
@@ -58,9 +63,14 @@ def learned_contrast(
     se_copies = float(copies.std(ddof=1)) * math.sqrt(1 + 1 / m)
     se = math.hypot(se_units, se_copies)
     df = se**4 / (se_units**4 / df_units + se_copies**4 / (m - 1)) if se > 0 else float(m - 1)
-    null = nulls.from_draws(
-        "the trained model is one of the randomised copies", effect, copies - copies.mean(), alternative
-    )
+    if normal:
+        p = intervals.student_p(effect, se, df, alternative)
+        null = Null("the trained model is one of the randomised copies, whose effects are normal", p, 0.0, se, 0, 0.0)
+    else:
+        null = nulls.from_draws(
+            "the trained model is one of the randomised copies", effect, copies - copies.mean(), alternative
+        )
+    least = LEAST_NORMAL if normal else LEAST_COPIES
     ci, ci90 = intervals.t_intervals(effect, se, df)
     units: dict[str, Any] = {"n_units": trained.n} if isinstance(trained, Estimate) else {}
     return Estimate(
@@ -72,8 +82,8 @@ def learned_contrast(
         alternative,
         (null,),
         intervals.minimum_detectable(se, df, alternative),
-        LEAST_COPIES,
-        LEAST_COPIES,
+        least,
+        least,
         flags=() if se_units else ("no standard error over units: the interval is over copies only",),
         diagnostics={
             "trained": effect_trained,

@@ -181,7 +181,7 @@ def matrix_correlation_difference(
         pair = (rank_matrix(x), rank_matrix(y)) if how == "spearman" else (x, y)
         parts.append(with_and_without_nodes(*pair, ()))
     (r1, without1), (r2, without2) = parts
-    return _paired(
+    return paired_jackknife(
         r1 - r2,
         without1 - without2,
         names,
@@ -256,7 +256,7 @@ def _nulls(
     return out
 
 
-def _paired(
+def paired_jackknife(
     effect: float,
     without: FloatArray,
     names: tuple[str, ...],
@@ -264,6 +264,19 @@ def _paired(
     lacking: tuple[str, ...],
     diagnostics: dict[str, Any],
 ) -> Estimate:
+    """Return the estimate of a difference from its delete-one-KD replicates, p Student's t(n - 1) of the same.
+
+    Parameters
+    ----------
+    effect, without
+        The difference on all KDs, and without each, shape (n,).
+    names, lacking
+        KDs used and left out.
+    alternative
+        The side of p.
+    diagnostics
+        Passed on.
+    """
     n, se = len(names), intervals.jackknife_se(without)
     ci, ci90 = intervals.t_intervals(effect, se, n - 1)
     p = intervals.student_p(effect, se, n - 1, alternative)

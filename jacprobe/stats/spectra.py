@@ -9,7 +9,8 @@ from scipy.linalg import eigh
 
 from jacprobe.errors import InputError
 from jacprobe.estimate import Estimate
-from jacprobe.stats.labels import rows
+from jacprobe.stats.labels import rows, square
+from jacprobe.stats.matrices import log_norms_of
 
 if TYPE_CHECKING:
     from jacprobe.stats.labels import FloatArray
@@ -57,15 +58,56 @@ def leading_share(
     lengths = np.linalg.norm(flat, axis=1)
     if len(flat) < 4 or (lengths == 0).any():
         raise InputError(f"{len(flat)} KDs, {int((lengths == 0).sum())} of them 0", "four or more, none 0", where="J")
-    gram = flat @ flat.T
+    return _of_gram(flat @ flat.T, table.names, normalise)
+
+
+def leading_share_by_cosines(
+    similarity: Any,
+    norms: Any,
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
+    *,
+    normalise: bool | None = None,
+) -> Estimate:
+    """Return `leading_share` from cosines and norms of the Jacobians, which are all it depends on.
+
+    Parameters
+    ----------
+    similarity
+        Cosines of the KDs' Jacobians, shape (n, n).
+    norms
+        Their norms, shape (n,), matched by name; None where only rows of length 1 are asked for.
+    rng
+        Not used.
+    normalise
+        As in `leading_share`.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than four KDs, or a norm is missing or not positive.
+    """
+    S = square(similarity, least=4)
+    lengths = np.ones(len(S.names)) if norms is None else np.exp(log_norms_of(norms, S.names))
+    return _of_gram(S.values * np.outer(lengths, lengths), S.names, True if norms is None else normalise)
+
+
+def share_by_cosines(similarity: Any, norms: Any = None) -> float:
+    """Return the first component's share of variance from cosines and norms; of rows of length 1 without norms."""
+    S = square(similarity, least=4)
+    lengths = np.ones(len(S.names)) if norms is None else np.exp(log_norms_of(norms, S.names))
+    return _share(S.values * np.outer(lengths, lengths))[0]
+
+
+def _of_gram(gram: FloatArray, names: tuple[str, ...], normalise: bool | None) -> Estimate:
+    lengths = np.sqrt(np.diag(gram))
     found = {}
     for name, use in (("raw", gram), ("normalised", gram / np.outer(lengths, lengths))):
         if normalise is None or (name == "normalised") == normalise:
-            found[name] = _describe(use, table.names)
+            found[name] = _describe(use, names)
     effect = min(part["leave_one_out"][0] for part in found.values())
     return Estimate(
         effect,
-        len(flat),
+        len(gram),
         as_published={"nb05_explained_variance_ratio": _share(gram)[0]},
         diagnostics=found,
     )
