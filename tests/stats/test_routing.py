@@ -87,7 +87,7 @@ def test_coherence_is_the_correlation_over_pairs_by_name():
     given = cosines(rng.standard_normal((60, 12)))
     x, y, z = (pairs(matrix) for matrix in (a, b, given))
     left = np.array([v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)])
-    assert coherence(a, b, [given]) == pytest.approx(np.corrcoef(left)[0, 1])
+    assert coherence(a, b, [given]) == pytest.approx(np.corrcoef(left[0], left[1])[0, 1])
     assert coherence(named(np.ones((60, 60))), b) == 0.0
 
 
