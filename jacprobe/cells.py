@@ -102,7 +102,7 @@ def read_cells(path: str | Path, model: Named, cell_line: str | None = None) -> 
     Raises
     ------
     InputError
-        As `cells_of_anndata`, for values that are no expression, or if the file cannot be read as h5ad; the file is named.
+        As `cells_of_anndata`, for values that are no expression, or if it is no h5ad file; each names the file.
     """
     import anndata
 

@@ -137,10 +137,10 @@ def test_an_anndata_gives_its_controls():
 
 
 def test_an_anndata_without_perturbations_is_all_controls():
-    data = adata(sort=["x"] * 4)
-    for column in ("gene", "sort"):
-        del data.obs[column]
-        assert len(cells_of_anndata(data, MODEL)) == 4
+    bare = anndata.AnnData(X=VALUES, var=pd.DataFrame(index=pd.Index(MODEL.genes)))
+    assert len(cells_of_anndata(bare, MODEL)) == 4
+    bare.obs["sort"] = "x"
+    assert len(cells_of_anndata(bare, MODEL)) == 4
 
 
 def test_a_column_of_perturbations_that_the_model_does_not_know_is_refused():

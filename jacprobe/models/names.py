@@ -32,7 +32,10 @@ def onehot_names(content: object, width: int, kind: str, where: str) -> tuple[st
     """
     if not isinstance(content, Mapping):
         raise RunFolderError(
-            f"holds a {type(content).__name__}", f"a mapping from {kind} to one-hot vectors", where=where
+            f"holds a {type(content).__name__}",
+            f"a mapping from {kind} to one-hot vectors",
+            "Copy the file from the run again",
+            where,
         )
     if len(content) != width:
         raise RunFolderError(
@@ -45,7 +48,12 @@ def onehot_names(content: object, width: int, kind: str, where: str) -> tuple[st
     if len(set(position.values())) != width:
         taken = Counter(position.values())
         twice = [name for name, index in position.items() if taken[index] > 1]
-        raise RunFolderError(f"{kind} {', '.join(twice[:5])} share a position", "one position each", where=where)
+        raise RunFolderError(
+            f"{kind} {', '.join(twice[:5])} share a position",
+            "one position each",
+            "The file was altered: copy the one that was saved with this checkpoint",
+            where,
+        )
     return tuple(sorted(position, key=position.__getitem__))
 
 
@@ -63,34 +71,34 @@ def _position(vector: object, width: int, name: str, kind: str, where: str) -> i
 
 
 def gene_names(lists: Mapping[str, object], width: int) -> tuple[str, ...]:
-    """Return the genes of the model's columns, from the first source that lists exactly as many as there are.
+    """Return the genes of the model's columns, from the first source that lists any.
 
     Parameters
     ----------
     lists
-        What each source ("var_dims.pkl", "hyperparameters of the checkpoint") lists, or None where it lists nothing.
+        What each source ("var_dims.pkl", "the checkpoint") lists, or None where it lists nothing; the first that lists
+        any decides. Further ones must agree with it, unless they list another number, such as the whole genome.
     width
         How many columns the model reads and writes.
 
     Raises
     ------
     RunFolderError
-        If no source lists `width` genes (`var_dims.pkl` may list the whole genome), two that do contradict each other,
-        or a name occurs twice.
+        If the deciding source does not list `width` genes (`var_dims.pkl` may list the whole genome), another one
+        contradicts it, or a name occurs twice.
     """
-    named = {source: _strings(names) for source, names in lists.items() if names is not None}
-    fitting = {source: names for source, names in named.items() if len(names) == width}
-    if not fitting:
+    named = {source: _strings(names, source) for source, names in lists.items() if names is not None}
+    source, genes = next(iter(named.items()), ("var_dims.pkl", ()))
+    if len(genes) != width:
         counts = ", ".join(f"{len(names):,} in {source}" for source, names in named.items()) or "none at all"
         raise RunFolderError(
             f"gene names: {counts}",
             f"{width:,} names, one for each column of the model's input and output, in their order",
             "X_hvg is consumed by position: put the ordered names of its columns into var_dims.pkl as gene_names",
-            next(iter(named), "var_dims.pkl"),
+            source,
         )
-    (source, genes), *others = fitting.items()
-    for other, names in others:
-        if names != genes:
+    for other, names in named.items():
+        if len(names) == width and names != genes:
             at = next(i for i, pair in enumerate(zip(genes, names, strict=True)) if pair[0] != pair[1])
             raise RunFolderError(
                 f"{source} and {other} disagree on the genes: column {at} is {genes[at]} and {names[at]}",
@@ -114,7 +122,9 @@ def require_unique(names: Sequence[str], kind: str, where: str) -> None:
         )
 
 
-def _strings(names: object) -> tuple[str, ...]:
+def _strings(names: object, source: str) -> tuple[str, ...]:
     if isinstance(names, str | bytes) or not isinstance(names, Sequence | np.ndarray):
-        raise RunFolderError(f"gene_names is a {type(names).__name__}", "a list of names", where="var_dims.pkl")
+        raise RunFolderError(
+            f"gene_names is a {type(names).__name__}", "a list of names", "Copy the file from the run again", source
+        )
     return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names)

@@ -16,6 +16,13 @@ from jacprobe.models.pickles import read_pickle
 from jacprobe.models.split import Split, find_split, read_split, unknown_split
 
 _MAP_ENDINGS = (".torch", ".pt", ".pkl")
+_TAKE_AGAIN = "The checkpoint was altered: take it from the run again"
+_TYPES = {
+    "cell_set_len": (int, "a whole number"),
+    "hidden_dim": (int, "a whole number"),
+    "transformer_backbone_kwargs": (Mapping, "a mapping"),
+    "lora": (Mapping | None, "a mapping"),
+}
 _STATE_NAMES = ("state", "pertsets", "neuralot")  # how arc-state's configurations call the State Transition model
 
 
@@ -124,7 +131,7 @@ def find_checkpoint(folder: Path, checkpoint: str) -> Path:
         candidates = [Path(checkpoint), folder / checkpoint, kept / checkpoint]
     found = [file for file in candidates if file.is_file()]
     if not found:
-        there = sorted(file.stem for file in kept.glob("*.ckpt"))
+        there = sorted(file.stem for file in kept.glob("*.ckpt") if file.is_file())
         raise RunFolderError(
             f"no checkpoint {checkpoint!r}",
             f"one of {', '.join(there)}" if there else "checkpoints/best.ckpt, last.ckpt, final.ckpt or step=N.ckpt",
@@ -154,10 +161,18 @@ def read_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]
         )
     state, hyperparameters = content["state_dict"], content["hyper_parameters"]
     if not isinstance(hyperparameters, Mapping):
-        raise RunFolderError("hyper_parameters is no mapping", "hyperparameters by name", where=file.name)
+        raise RunFolderError("hyper_parameters is no mapping", "hyperparameters by name", _TAKE_AGAIN, file.name)
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise RunFolderError("state_dict holds other things than tensors", "tensors by name", where=file.name)
+        raise RunFolderError("state_dict holds other things than tensors", "tensors by name", _TAKE_AGAIN, file.name)
+    _require_types(hyperparameters, file.name)
     return dict(hyperparameters), dict(state)
+
+
+def _require_types(hyperparameters: Mapping[str, Any], where: str) -> None:
+    """Refuse hyperparameters of another type than those that are read here have."""
+    for name, (kind, wanted) in _TYPES.items():
+        if name in hyperparameters and not isinstance(hyperparameters[name], kind):
+            raise RunFolderError(f"hyperparameter {name} = {hyperparameters[name]!r}", wanted, _TAKE_AGAIN, where)
 
 
 @dataclass(frozen=True)
@@ -202,7 +217,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
         return {}
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunFolderError(
             f"no valid YAML ({error})", "the configuration of the run", "Copy it again, or take it out", file.name
         ) from error
@@ -244,7 +259,12 @@ def _var_dims(folder: Path) -> Mapping[str, Any]:
         return {}
     content = read_pickle(file)
     if not isinstance(content, Mapping):
-        raise RunFolderError(f"holds a {type(content).__name__}", "a dictionary with gene_names", where=file.name)
+        raise RunFolderError(
+            f"holds a {type(content).__name__}",
+            "a dictionary with gene_names",
+            "Copy the file from the run again",
+            file.name,
+        )
     return content
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_MEND = "Mend it or take it out of the folder"
 Tag = Literal["trained", "held out", "unknown"]
 
 
@@ -71,11 +72,11 @@ def read_split(path: Path, knockdowns: Sequence[str], run: str = "") -> Split:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunFolderError(
             f"no valid TOML ({error})",
             "a split as arc-state reads it",
-            "Mend it or take it out of the folder",
+            _MEND,
             path.name,
         ) from error
     zeroshot, fewshot = _section(content, "zeroshot", path), _section(content, "fewshot", path)
@@ -96,7 +97,7 @@ def unknown_split(knockdowns: Sequence[str], reason: str) -> Split:
 def _section(content: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
     section = content.get(name, {})
     if not isinstance(section, dict):
-        raise RunFolderError(f"[{name}] is a {type(section).__name__}", "a table of cell lines", where=path.name)
+        raise RunFolderError(f"[{name}] is a {type(section).__name__}", "a table of cell lines", _MEND, path.name)
     return section
 
 
@@ -110,6 +111,6 @@ def _line_of(run: str, lines: list[str]) -> str:
 def _held_out(lists: object, line: str, path: Path) -> set[str]:
     if not isinstance(lists, dict) or not all(isinstance(names, list) for names in lists.values()):
         raise RunFolderError(
-            f'[fewshot."{line}"] is no table of lists', "val = [...] and test = [...]", where=path.name
+            f'[fewshot."{line}"] is no table of lists', "val = [...] and test = [...]", _MEND, path.name
         )
     return {str(name) for part in ("val", "test") for name in lists.get(part, [])}

@@ -62,8 +62,12 @@ def test_files_that_are_not_needed_may_be_missing(run: Path, name: str):
     assert read_run_folder(run).genes == tuple(gene_names(SHAPE))
 
 
-def test_the_hyperparameters_may_name_the_genes_that_var_dims_does_not(run: Path):
-    rewrite(run / "var_dims.pkl", gene_names=[f"G{i}" for i in range(62_710)])
+@pytest.mark.parametrize("var_dims", ["missing", "without names"])
+def test_the_hyperparameters_may_name_the_genes_that_var_dims_does_not(run: Path, var_dims: str):
+    if var_dims == "missing":
+        (run / "var_dims.pkl").unlink()
+    else:
+        rewrite(run / "var_dims.pkl", gene_names=None)
     hyperparameters = torch.load(run / CHECKPOINT, weights_only=False)["hyper_parameters"]
     rewrite(run / CHECKPOINT, hyper_parameters=hyperparameters | {"gene_names": gene_names(SHAPE)})
     assert read_run_folder(run).genes == tuple(gene_names(SHAPE))
@@ -153,6 +157,21 @@ def test_all_genes_of_the_genome_for_fewer_columns_give_both_counts(run: Path):
         read_run_folder(run)
 
 
+def test_all_genes_of_the_genome_are_refused_though_the_checkpoint_lists_the_columns(run: Path):
+    hyperparameters = torch.load(run / CHECKPOINT, weights_only=False)["hyper_parameters"]
+    rewrite(run / CHECKPOINT, hyper_parameters=hyperparameters | {"gene_names": gene_names(SHAPE)})
+    rewrite(run / "var_dims.pkl", gene_names=[f"G{i}" for i in range(62_710)])
+    with pytest.raises(RunFolderError, match=r"62,710 in var_dims\.pkl, 30 in the checkpoint; wanted 30 names"):
+        read_run_folder(run)
+
+
+def test_the_genome_in_the_checkpoint_does_not_count_beside_the_columns_in_var_dims(run: Path):
+    hyperparameters = torch.load(run / CHECKPOINT, weights_only=False)["hyper_parameters"]
+    genome = [f"G{i}" for i in range(62_710)]
+    rewrite(run / CHECKPOINT, hyper_parameters=hyperparameters | {"gene_names": genome})
+    assert read_run_folder(run).genes == tuple(gene_names(SHAPE))
+
+
 def test_no_gene_names_at_all_are_missed(run: Path):
     (run / "var_dims.pkl").unlink()
     with pytest.raises(RunFolderError, match="gene names: none at all; wanted 30"):
@@ -219,6 +238,27 @@ def test_weights_of_another_class_are_refused_by_what_they_hold(run: Path):
 def test_a_file_that_is_no_checkpoint_is_refused(run: Path, content: object):
     torch.save(content, run / CHECKPOINT)
     with pytest.raises(RunFolderError, match=r"best\.ckpt: (holds|state_dict holds)"):
+        read_run_folder(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cell_set_len", "many"), ("hidden_dim", 1.5), ("transformer_backbone_kwargs", None), ("lora", "on")],
+)
+def test_hyperparameters_of_another_type_are_refused_by_name(run: Path, name: str, value: object):
+    hyperparameters = torch.load(run / CHECKPOINT, weights_only=False)["hyper_parameters"]
+    rewrite(run / CHECKPOINT, hyper_parameters=hyperparameters | {name: value})
+    with pytest.raises(
+        RunFolderError, match=rf"best\.ckpt: hyperparameter {name} = .*; wanted a .*take it from the run"
+    ):
+        read_run_folder(run)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "split.toml", CHECKPOINT, "pert_onehot_map.pt", "var_dims.pkl"])
+def test_a_folder_in_place_of_a_file_is_named(run: Path, name: str):
+    (run / name).unlink()
+    (run / name).mkdir()
+    with pytest.raises(RunFolderError, match=r"config\.yaml|split\.toml|checkpoints|pert_onehot_map|var_dims"):
         read_run_folder(run)
 
 
