@@ -25,7 +25,7 @@ from jacprobe.models.run_folder import (
     require_state_model,
 )
 from jacprobe.models.split import read_split
-from jacprobe.models.state import require_covered
+from jacprobe.models.state import load_run, require_covered
 from jacprobe.models.weights import weights_sha256
 
 _MAPS = {"pert_onehot_map": "perturbations", "batch_onehot_map": "batches", "cell_type_onehot_map": "cell types"}
@@ -33,7 +33,7 @@ _MAPS = {"pert_onehot_map": "perturbations", "batch_onehot_map": "batches", "cel
 
 @dataclass(frozen=True)
 class Remark:
-    """A fault, with which the run does not load, or a note worth knowing; with what to do about it."""
+    """A fault, which has to be mended, or a note worth knowing; with what to do about it."""
 
     kind: Literal["fault", "note"]
     about: str
@@ -74,7 +74,7 @@ class Report:
 
     @property
     def faults(self) -> tuple[Remark, ...]:
-        """What keeps the run from loading."""
+        """What keeps the run from loading, and what no run folder should hold."""
         return tuple(remark for remark in self.remarks if remark.kind == "fault")
 
     def text(self) -> str:
@@ -91,7 +91,7 @@ class Report:
         elsewhere = [remark for remark in self.remarks if remark.about not in listed]
         lines += ["", *(f"{inert(remark.about or 'folder')}: {remark}" for remark in elsewhere)]
         found = len(self.faults)
-        lines.append("no faults" if not found else f"{found} fault{'s' if found > 1 else ''}: the run does not load")
+        lines.append("no faults" if not found else f"{found} fault{'s' if found > 1 else ''} to be mended")
         return "\n".join(lines)
 
 
@@ -123,6 +123,9 @@ class _Examination:
 def doctor(path: str | Path) -> Report:
     """Examine a run folder file by file; broken ones too. No code from any file is run.
 
+    Where no file is at fault and arc-state is installed, every checkpoint is loaded as well: whether weights and
+    hyperparameters make a model shows only then.
+
     Raises
     ------
     RunFolderError
@@ -144,7 +147,9 @@ def doctor(path: str | Path) -> Report:
     _genes(seen)
     _missing_maps(seen)
     _configuration(seen)
-    _environment(seen)
+    if _environment(seen) and not any(remark.kind == "fault" for remark in seen.remarks):
+        for file in checkpoints:
+            seen.attempt(_name(seen, file), lambda file=file: load_run(folder, str(file.resolve()), device="cpu"))
     entries = (FileEntry(_name(seen, file), *_fingerprint(seen, file), holds[file]) for file in found)
     return Report(folder.resolve().name, tuple(entries), tuple(seen.remarks))
 
@@ -275,12 +280,14 @@ def _configuration(seen: _Examination) -> None:
         seen.attempt(file.name, lambda: read_split(file, [], seen.folder.resolve().name))
 
 
-def _environment(seen: _Examination) -> None:
+def _environment(seen: _Examination) -> bool:
+    """Return whether State models can be built here."""
     try:
         version("arc-state")
     except PackageNotFoundError:
         seen.note("environment", "arc-state is not installed", "pip install 'jacprobe[state]' (non-commercial licence)")
-        return
+        return False
     found = version("transformers")
     if int(found.partition(".")[0]) >= 5:
         seen.fault("environment", f"transformers {found} refuses State's architecture", "pip install 'transformers<5'")
+    return True

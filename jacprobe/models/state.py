@@ -84,10 +84,11 @@ def load_run(
     """
     wanted_dtype, place = dtype_of(dtype), device_of(device)
     run = read_run_folder(path, checkpoint)
-    require_covered(run.hyperparameters, run.checkpoint)
+    where = f"{run.name}/{run.checkpoint}"
+    require_covered(run.hyperparameters, where)
     provenance = run_provenance(run, mask)
     in_force: Mask = mask_of(run.hyperparameters, mask)[0]
-    architecture = StateArchitecture(run.hyperparameters, in_force, run.checkpoint)
+    architecture = StateArchitecture(run.hyperparameters, in_force, where)
     module = _loaded_module(run, architecture)
     _require_mask(module, in_force)
     return StateModel(module, run, architecture, provenance).to(place, wanted_dtype)
@@ -134,7 +135,7 @@ def _loaded_module(run: RunFolder, architecture: StateArchitecture) -> nn.Module
             + (f" and {len(faults) - 5} more" if len(faults) > 5 else ""),
             "the weights of exactly this model",
             "The checkpoint was altered or is of another version of the model: take it from the run again",
-            run.checkpoint,
+            architecture.where,
         )
     broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
     if broken:
@@ -142,7 +143,7 @@ def _loaded_module(run: RunFolder, architecture: StateArchitecture) -> nn.Module
             f"weights that are not finite in {', '.join(broken[:5])}",
             "finite weights",
             "The training diverged or the file is damaged: take an earlier checkpoint",
-            run.checkpoint,
+            architecture.where,
         )
     module.load_state_dict({name: value.float() for name, value in state.items()}, strict=True, assign=True)
     return module

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,28 @@ def test_a_checkpoint_that_contradicts_its_hyperparameters_is_found(run: Path):
     assert "hyperparameter pert_dim = 2024, while the weights are made for 12" in text
     assert "hyperparameter confidence_token = True" in text
     assert "weights that are not finite" in text
-    assert text.endswith("3 faults: the run does not load")
+    assert text.endswith("3 faults to be mended")
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [({"hidden_dim": 17}, "does not fit the hyperparameters"), ({"loss": "none such"}, "arc-state cannot build")],
+)
+def test_what_only_loading_shows_is_found(run: Path, changes: dict[str, object], found: str):
+    content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    content["hyper_parameters"] |= changes
+    torch.save(content, run / "checkpoints" / "best.ckpt")
+    assert found in faults(doctor(run))["checkpoints/best.ckpt"]
+
+
+def test_without_arc_state_the_files_are_examined_all_the_same(run: Path, monkeypatch: pytest.MonkeyPatch):
+    def absent(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr("jacprobe.models.doctor.version", absent)
+    report = doctor(run)
+    assert report.faults == ()
+    assert "environment: arc-state is not installed" in notes(report)
 
 
 def test_an_empty_folder_lacks_everything(tmp_path: Path):
