@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from jacprobe.instrument_requests import (
+    ForwardParity,
+    NameMismatches,
+    PermutationError,
+    SlopeError,
+)
 from jacprobe.plugin import claims
 from jacprobe.requests import (
     Delta,
     EveryRole,
-    ForwardParity,
-    NameMismatches,
-    PermutationError,
     PertEmbedding,
     Replay,
-    SlopeError,
 )
 from jacprobe.verdicts.claim import Claim, Published
 from jacprobe.verdicts.criteria import Above, Below, Exactly

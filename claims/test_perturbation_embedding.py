@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from jacprobe.instrument_requests import EncoderLookup
 from jacprobe.plugin import claims
-from jacprobe.requests import Copies, Cosine, EncoderLookup, EveryRole, GeneSet, GeneSets, Norm, Pair, PertEmbedding
+from jacprobe.requests import Copies, Cosine, EveryRole, GeneSet, GeneSets, Norm, Pair, PertEmbedding
 from jacprobe.verdicts.claim import Claim, Published
 from jacprobe.verdicts.criteria import Above, AllOf, Exactly, Reproduces, Within
 

@@ -234,6 +234,13 @@ class OnehotCosine(Request):
 
 
 @dataclass(frozen=True)
+class OnehotNorm(Request):
+    """Euclidean norms of Jacobians by the one-hot perturbation, J W, given those by its vector: (kd,)."""
+
+    of: Request
+
+
+@dataclass(frozen=True)
 class InputCosine(Request):
     """Cosine similarity of the whole dY/dX between knockdowns of one model: (kd, kd_other)."""
 
@@ -376,44 +383,3 @@ class Replay(Request):
     """Another evidence, made once more from nothing: study reopened, other order, other batches; same labels."""
 
     of: Request
-
-
-@dataclass(frozen=True)
-class ForwardParity(Request):
-    """Largest |Y_suite - Y_predict_step| over max|Y_predict_step|: (kd,)."""
-
-    role: str
-    kds: int = 20
-
-
-@dataclass(frozen=True)
-class PermutationError(Request):
-    """Largest |P Y(X) - Y(P X)| over max|Y| for permutations P of the control cells X: (kd, permutation)."""
-
-    role: str
-    mask: Literal["model", "causal"] = "model"
-    kds: int = 5
-    permutations: int = 10
-
-
-@dataclass(frozen=True)
-class SlopeError(Request):
-    """Relative error of Jacobian-vector products against float64 central differences: (kd, direction)."""
-
-    role: str
-    kds: int = 5
-    directions: int = 10
-
-
-@dataclass(frozen=True)
-class NameMismatches(Request):
-    """How often the model, its data and the study disagree on names or counts: (check,)."""
-
-    role: str
-
-
-@dataclass(frozen=True)
-class EncoderLookup(Request):
-    """Largest |encoder(onehot_k) - (W[:, k] + b)| over max|W|: (kd,)."""
-
-    role: str

@@ -12,31 +12,37 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from jacprobe.instrument_requests import (
+    EncoderLookup,
+    ForwardParity,
+    LargestSlope,
+    NameMismatches,
+    PermutationError,
+    SlopeError,
+    TargetedSlopeError,
+)
 from jacprobe.requests import (
     Among,
     ClusterMeans,
     Clusters,
     Correlation,
     Cosine,
-    EncoderLookup,
+    Delta,
     Features,
-    ForwardParity,
     InputAgreement,
     InputCosine,
     InputJacobian,
     Jacobian,
     Listed,
     Named,
-    NameMismatches,
     Norm,
     OnehotCosine,
+    OnehotNorm,
     OverCells,
-    PermutationError,
     PertEmbedding,
     Replay,
     Request,
     Silenced,
-    SlopeError,
     Targeted,
     TargetedPair,
     parse_control_role,
@@ -52,7 +58,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 # What instrument probes draw and check depends on the study's seed, data and stated shapes.
-_OF_STUDY = (ForwardParity, PermutationError, SlopeError, NameMismatches)
+_OF_STUDY = (ForwardParity, PermutationError, SlopeError, TargetedSlopeError, NameMismatches)
 _OF_MODELS = (
     PertEmbedding,
     EncoderLookup,
@@ -62,6 +68,8 @@ _OF_MODELS = (
     InputAgreement,
     InputCosine,
     OnehotCosine,
+    OnehotNorm,
+    LargestSlope,
     Replay,
     *_OF_STUDY,
 )
@@ -75,7 +83,7 @@ def is_whole(request: Request) -> bool:
     if isinstance(request, Clusters | ClusterMeans):
         return _of_copy(request)
     if isinstance(request, Among):
-        return isinstance(request.of, Targeted | TargetedPair)
+        return isinstance(request.of, Targeted | TargetedPair) or (isinstance(request.of, Delta) and _of_copy(request))
     if isinstance(request, Correlation):
         return True  # one line is left of two arrays whose chunks take half a second to read
     return isinstance(request, _OF_MODELS)

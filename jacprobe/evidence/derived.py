@@ -15,6 +15,7 @@ from jacprobe.requests import (
     InputCosine,
     Norm,
     OnehotCosine,
+    OnehotNorm,
     Pair,
     Request,
 )
@@ -44,6 +45,13 @@ def _onehot_cosine(request: OnehotCosine, study: Study) -> xr.DataArray:
     from jacprobe.probes.routing import onehot_similarity
 
     return _directed(onehot_similarity(study.resolve(request.of), study.model(request.of.roles[0])), request)
+
+
+@resolve.register(OnehotNorm)
+def _onehot_norm(request: OnehotNorm, study: Study) -> xr.DataArray:
+    from jacprobe.probes.routing import onehot_norms
+
+    return onehot_norms(study.resolve(request.of), study.model(request.of.roles[0]))
 
 
 @resolve.register(InputCosine)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from jacprobe.errors import EvidenceMissingError
 from jacprobe.evidence.base import resolve
-from jacprobe.requests import EncoderLookup, ForwardParity, NameMismatches, PermutationError, SlopeError
+from jacprobe.instrument_requests import (
+    EncoderLookup,
+    ForwardParity,
+    LargestSlope,
+    NameMismatches,
+    PermutationError,
+    SlopeError,
+    TargetedSlopeError,
+)
 from jacprobe.streams import stream
 
 if TYPE_CHECKING:
@@ -32,10 +41,31 @@ def _permutation(request: PermutationError, study: Study) -> xr.DataArray:
 
 @resolve.register(SlopeError)
 def _slopes(request: SlopeError, study: Study) -> xr.DataArray:
-    from jacprobe.probes.instrument import jacobian_slope_error
+    from jacprobe.probes.slopes import jacobian_slope_error
 
     rng = stream(study.seed, "slope-error", request.role)
     return jacobian_slope_error(*_subject(request.role, request.kds, study), rng, directions=request.directions)
+
+
+@resolve.register(TargetedSlopeError)
+def _targeted_slopes(request: TargetedSlopeError, study: Study) -> xr.DataArray:
+    from jacprobe.probes.slopes import targeted_slope_error
+
+    panel = study.panel(request.panel)
+    model, cells, kds = _subject(request.role, request.kds, study)
+    missing = [name for name in (*panel["regulators"], *panel["targets"]) if name not in model.genes]
+    if missing:
+        raise EvidenceMissingError(
+            f"{', '.join(missing)} not among the genes of {request.role}", "the genes of the panel", where=study.name
+        )
+    return targeted_slope_error(model, cells, kds, panel["regulators"], panel["targets"])
+
+
+@resolve.register(LargestSlope)
+def _largest_slope(request: LargestSlope, study: Study) -> xr.DataArray:
+    from jacprobe.probes.slopes import largest_slope
+
+    return largest_slope(study.resolve(request.of))
 
 
 @resolve.register(NameMismatches)

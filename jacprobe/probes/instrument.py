@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +10,14 @@ import torch
 
 from jacprobe.cells import BatchRule, prepare_cells
 from jacprobe.errors import InputError
-from jacprobe.models.protocol import Castable
 from jacprobe.probes.response import perturbation_names, predict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
-    from jacprobe.models.protocol import LinearPertEncoder, PerturbationModel, Rectified
-
-# The error of central differences falls with h², that of their rounding grows with 1 / h; at 1e-4 both are about 1e-10.
-_STEP = 1e-4
-_KINK = 1e-5
+    from jacprobe.models.protocol import LinearPertEncoder, PerturbationModel
 
 
 @torch.no_grad()
@@ -62,52 +56,6 @@ def permutation_error(
         for i, (other, order) in enumerate(zip(others, orders[1:], strict=True)):
             errors[k, i] = np.abs(first[order] - other).max() / np.abs(first).max()
     return _labelled(errors, {"kd": names, "permutation": range(permutations)})
-
-
-def jacobian_slope_error(
-    model: Rectified,
-    control_cells: Any,
-    perturbations: Sequence[str],
-    rng: np.random.Generator,
-    directions: int = 10,
-    batch: BatchRule = "first",
-) -> xr.DataArray:
-    """Return the relative error of dY/dpert v against central differences, for random unit v: (kd, direction).
-
-    max |J v - (Y(p + h v) - Y(p - h v)) / 2h| / max |J v| over cells and genes, with h = 1e-4, J v by forward-mode
-    automatic differentiation, all of it in float64. Outputs (cell, gene) whose argument of the ReLU comes within 1e-5
-    of 0 at p, p + h v or p - h v, or changes its sign between them, have no slope there: they are left out, and the
-    attribute `left_out` counts them.
-
-    Raises
-    ------
-    InputError
-        If the model cannot be had in float64.
-    """
-    exact = _in_float64(model)
-    names = perturbation_names(model, perturbations)
-    cells = prepare_cells(exact, control_cells, batch)
-    x, index = _tensors(exact, cells.values, cells.batch)
-    with torch.no_grad():
-        vectors = exact.pert_vectors(torch.arange(len(exact.perturbations), device=exact.device))
-        encoded, index = (t.expand(directions, *t.shape[1:]) for t in (exact.encode_cells(x), index))
-    errors, left_out = np.empty((len(names), directions)), 0
-    for k, name in enumerate(names):
-        drawn = rng.standard_normal((directions, vectors.shape[1]))
-        unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-        v = torch.as_tensor(unit, dtype=exact.dtype, device=exact.device)
-        p = vectors[exact.perturbations.index(name)].repeat(directions, 1)
-        # Sets in a pass are independent of each other, so that one pass serves all directions.
-        slope = _jvp(lambda q: exact.forward(encoded, q, index), p, v)
-        with torch.no_grad():
-            low, here, high = (exact.preactivation(encoded, p + h * v, index) for h in (-_STEP, 0.0, _STEP))
-        difference = (high.relu() - low.relu()) / (2 * _STEP)
-        z = torch.stack([low, here, high])
-        smooth = (z >= _KINK).all(dim=0) | (z <= -_KINK).all(dim=0)
-        error = ((slope - difference).abs() * smooth).amax(dim=(1, 2)) / slope.abs().amax(dim=(1, 2))
-        errors[k] = error.cpu().numpy()
-        left_out += int((~smooth).sum())
-    return _labelled(errors, {"kd": names, "direction": range(directions)}, left_out=left_out)
 
 
 def name_mismatches(model: PerturbationModel, control_cells: Any, shapes: Mapping[str, int]) -> xr.DataArray:
@@ -160,26 +108,6 @@ def encoder_lookup_error(model: LinearPertEncoder) -> xr.DataArray:
     vectors = model.pert_vectors(torch.arange(len(model.perturbations), device=model.device))
     errors = (vectors - (weight.T + bias)).abs().amax(dim=1) / weight.abs().max()
     return _labelled(errors.cpu().numpy(), {"kd": list(model.perturbations)})
-
-
-def _in_float64(model: Rectified) -> Any:
-    if model.dtype == torch.float64:
-        return model
-    if not isinstance(model, Castable):
-        raise InputError(
-            f"a {type(model).__name__} in {model.dtype}",
-            "a model in float64, or one with a method `to`",
-            "Central differences drown in float32 rounding: load the model with dtype='float64'",
-            "model",
-        )
-    return model.to(dtype=torch.float64)
-
-
-def _jvp(function: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
-    with warnings.catch_warnings():
-        # Torch loads its forward-mode rules on first use by torch.jit.script, and then warns of that.
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
-        return torch.func.jvp(function, (at,), (along,))[1]
 
 
 def _own_prediction(model: PerturbationModel, control_cells: Any, names: Sequence[str], batch: BatchRule) -> np.ndarray:

@@ -142,6 +142,52 @@ def onehot_similarity(J: xr.DataArray, model: Any, bytes_at_once: int = BYTES_AT
     InputError
         The encoder is not a single affine map, or of another width than J.
     """
+    W = _fitting_weight(J, model)
+    return cosines(J, "latent", W, bytes_at_once, "Jacobians by the one-hot perturbation")
+
+
+def onehot_norms(J: xr.DataArray, model: Any) -> xr.DataArray:
+    """Return the Euclidean norms of the Jacobians by the one-hot perturbation, J W.
+
+    |J W|^2 is the sum over the elements of (J'J) * (W W'), so that J W is never formed. Jacobians are read one
+    knockdown at a time.
+
+    Parameters
+    ----------
+    J
+        Jacobians (kd, gene, latent) of `model`.
+    model
+        The model, whose encoder must be a single affine map.
+
+    Returns
+    -------
+    DataArray
+        (kd,), float64.
+
+    Raises
+    ------
+    InputError
+        As in `onehot_similarity`.
+    """
+    import numpy as np
+    import xarray as xr
+
+    W = _fitting_weight(J, model)
+    through = W @ W.T
+    squares = []
+    for k in range(J.sizes["kd"]):
+        one = J.isel(kd=k).transpose("gene", "latent").to_numpy().astype(np.float64)
+        squares.append(float(np.sum((one.T @ one) * through)))
+    return xr.DataArray(
+        np.sqrt(np.maximum(squares, 0.0)),
+        dims=("kd",),
+        coords={"kd": J["kd"].to_numpy()},
+        name="onehot_norms",
+        attrs={**J.attrs, "quantity": "norm of the Jacobian by the one-hot perturbation"},
+    )
+
+
+def _fitting_weight(J: xr.DataArray, model: Any) -> np.ndarray:
     W = _encoder_weight(model)
     if W.shape[0] != J.sizes["latent"]:
         raise InputError(
@@ -149,7 +195,7 @@ def onehot_similarity(J: xr.DataArray, model: Any, bytes_at_once: int = BYTES_AT
             wanted=f"{W.shape[0]}, the width of the model's encoder",
             where="J",
         )
-    return cosines(J, "latent", W, bytes_at_once, "Jacobians by the one-hot perturbation")
+    return W
 
 
 @torch.no_grad()

@@ -13,10 +13,11 @@ from jacprobe.models.state import load_run
 from jacprobe.probes.instrument import (
     encoder_lookup_error,
     forward_parity,
-    jacobian_slope_error,
     name_mismatches,
     permutation_error,
 )
+from jacprobe.probes.routing import jacobian_wrt_pert, onehot_norms
+from jacprobe.probes.slopes import jacobian_slope_error, largest_slope, targeted_slope_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,8 @@ def test_jacobians_are_slopes_in_genuine_float64(model: StateModel, cells: xr.Da
     error = jacobian_slope_error(model, cells, KDS, np.random.default_rng(0), directions=3)
     assert error.dims == ("kd", "direction")
     assert error.max() < 1e-7
-    assert error.attrs["left_out"] < 0.01 * 2 * 3 * 8 * 30
+    assert error.attrs["left_out"] < 0.02 * 2 * 3 * 30
+    assert error.attrs["engine"] == "local"
 
 
 def test_a_wrong_jacobian_and_a_false_float64_are_caught(model: StateModel, cells: xr.DataArray):
@@ -97,8 +99,32 @@ def test_kinks_are_left_out_and_counted(model: StateModel, cells: xr.DataArray):
     module.load_state_dict(state)
     kinked = model.with_module(module, "ten outputs at the kink")
     error = jacobian_slope_error(kinked, cells, KDS, np.random.default_rng(0), directions=2)
-    assert error.attrs["left_out"] >= 10 * 8 * 2 * 2
+    assert error.attrs["left_out"] >= 10 * 2 * 2
     assert error.max() < 1e-7
+
+
+def test_targeted_jacobians_are_slopes_too(model: StateModel, cells: xr.DataArray):
+    regulators, targets = ["GENE1", "GENE3"], ["GENE0", "GENE2", "GENE5"]
+    error = targeted_slope_error(model, cells, KDS, regulators, targets)
+    assert error.dims == ("kd", "regulator", "target")
+    assert error.shape == (2, 2, 3)
+    assert error.max() < 1e-7
+    exact = model.to(dtype="float64")
+    wrong = with_forward(exact, exact.forward_published)
+    assert targeted_slope_error(wrong, cells, KDS, regulators, targets).max() > 1e-3
+
+
+def test_outputs_that_never_move_have_no_slope(model: StateModel, cells: xr.DataArray):
+    J = jacobian_wrt_pert(model, cells, KDS)
+    np.testing.assert_array_equal(largest_slope(J), np.abs(J.values).max(axis=(0, 2)))
+    np.testing.assert_array_equal(largest_slope(J * (np.arange(30) > 3)[:, None])[:4], 0)
+
+
+def test_onehot_norms_are_those_of_the_product(model: StateModel, cells: xr.DataArray):
+    J = jacobian_wrt_pert(model, cells, KDS)
+    W = model.pert_linear()[0].numpy().astype(np.float64)
+    wanted = [np.linalg.norm(one @ W) for one in J.values.astype(np.float64)]
+    np.testing.assert_allclose(onehot_norms(J, model), wanted, rtol=1e-10)
 
 
 def test_a_model_without_float64_is_refused(model: StateModel, cells: xr.DataArray):
