@@ -68,6 +68,10 @@ class SparseAutoencoder:
             return torch.where(z > self.threshold.to(x), z.relu(), 0)
         return z.relu()
 
+    def decode(self, features: Tensor) -> Tensor:
+        """Return what features stand for: [..., F] -> [..., D], in the device and dtype of `features`."""
+        return features @ self.W_dec.to(features) + self.b_dec.to(features)
+
 
 def load_sae(folder: str | Path) -> SparseAutoencoder:
     """Read a sparse autoencoder from a folder with `cfg.json` and one safetensors file.
@@ -129,7 +133,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise InputError(f"values that are not finite in {', '.join(broken)}", "finite weights", where=path)
-    return tensors
+    # Half precision saves disk; sums over hundreds of features want more.
+    return {name: tensor.float() if tensor.itemsize < 4 else tensor for name, tensor in tensors.items()}
 
 
 def _activation(cfg: dict[str, Any], path: Path) -> tuple[Activation, int]:

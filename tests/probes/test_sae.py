@@ -73,6 +73,24 @@ def test_the_older_spelling_of_top_k_is_read(tmp_path):
     torch.testing.assert_close(load_sae(written(tmp_path, cfg)).encode(x), by_hand({"k": 3}, x))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_on_disk_is_single_precision_in_use(tmp_path, dtype):
+    halves = {name: tensor.to(dtype) for name, tensor in weights().items()}
+    sae = load_sae(written(tmp_path, {"architecture": "standard"}, halves))
+    assert {part.dtype for part in (sae.W_enc, sae.b_enc, sae.W_dec, sae.b_dec)} == {torch.float32}
+    x = torch.randn(4, D, generator=torch.Generator().manual_seed(1))
+    z = (x.double() - halves["b_dec"].double()) @ halves["W_enc"].double() + halves["b_enc"].double()
+    torch.testing.assert_close(sae.encode(x).double(), z.relu(), rtol=1e-5, atol=1e-5)
+
+
+def test_features_are_rendered_by_the_decoder(tmp_path):
+    sae = load_sae(written(tmp_path, {}))
+    features = torch.rand(3, F, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    w = weights()
+    wanted = [sum(row[f] * w["W_dec"][f].double() for f in range(F)) + w["b_dec"].double() for row in features]
+    torch.testing.assert_close(sae.decode(features), torch.stack(wanted))
+
+
 def test_the_hash_is_of_both_files(tmp_path):
     first = load_sae(written(tmp_path, {})).sha256
     assert load_sae(written(tmp_path, {})).sha256 == first
