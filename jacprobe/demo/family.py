@@ -18,8 +18,33 @@ CELL_SET_LEN = 32
 
 
 @dataclass(frozen=True)
+class SaeRecipe:
+    """How sparse autoencoders are trained.
+
+    Attributes
+    ----------
+    k, expansion
+        Features active in a cell; features per dimension of the layer.
+    rounds
+        Sets of fresh control cells that each knockdown is given.
+    steps, batch_size, learning_rate
+        Of Adam.
+    quiet_steps
+        Steps without activity after which a feature counts as dead and is drawn back.
+    """
+
+    k: int = 16
+    expansion: int = 8
+    rounds: int = 12
+    steps: int = 1500
+    batch_size: int = 1024
+    learning_rate: float = 3e-3
+    quiet_steps: int = 100
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How long and how wide the demo models are trained."""
+    """How long and how wide the demo models and their sparse autoencoders are trained."""
 
     steps: int = 1500
     batch_size: int = 16
@@ -27,6 +52,12 @@ class Recipe:
     hidden_dim: int = 64
     layers: int = 4
     intermediate: int = 160
+    sae: SaeRecipe = SaeRecipe()
+
+    @property
+    def middle_layer(self) -> int:
+        """The layer that the autoencoders read, counted as in `jacprobe.features`: 0 is the input of the stack."""
+        return self.layers // 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +76,8 @@ class DemoModel:
         Whether no knockdown of the line is trained on.
     seed_offset
         Added to the study's seed to give arc-state's `train_seed`.
+    sae
+        Whether a sparse autoencoder is trained on its middle layer.
     """
 
     role: str
@@ -52,12 +85,13 @@ class DemoModel:
     line: str
     zeroshot: bool
     seed_offset: int
+    sae: bool = False
 
 
 FAMILY = (
-    DemoModel("fewshot/hepg2", "fewshot-hepg2", "hepg2", zeroshot=False, seed_offset=0),
-    DemoModel("fewshot/jurkat", "fewshot-jurkat", "jurkat", zeroshot=False, seed_offset=1),
-    DemoModel("zeroshot/hepg2", "zeroshot-hepg2", "hepg2", zeroshot=True, seed_offset=2),
+    DemoModel("fewshot/hepg2", "fewshot-hepg2", "hepg2", zeroshot=False, seed_offset=0, sae=True),
+    DemoModel("fewshot/jurkat", "fewshot-jurkat", "jurkat", zeroshot=False, seed_offset=1, sae=True),
+    DemoModel("zeroshot/hepg2", "zeroshot-hepg2", "hepg2", zeroshot=True, seed_offset=2, sae=True),
     DemoModel("seed-replicate", "seed-replicate", "hepg2", zeroshot=False, seed_offset=3),
     DemoModel("shared-seed/jurkat", "shared-seed-jurkat", "jurkat", zeroshot=False, seed_offset=0),
 )

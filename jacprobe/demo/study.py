@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jacprobe.demo.family import CELL_SET_LEN, FAMILY, Recipe
+from jacprobe.demo.family import CELL_SET_LEN, FAMILY, DemoModel, Recipe
 from jacprobe.demo.truth import CONTROL
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ def observed_responses(study: anndata.AnnData) -> anndata.AnnData:
     return anndata.AnnData(X=grid.astype(np.float32), obs=rows, var=pd.DataFrame(index=study.var_names))
 
 
+def sae_folder(model: DemoModel) -> str:
+    """Return where a model's sparse autoencoder stands in the study."""
+    return f"sae/{model.folder}"
+
+
 def study_toml(truth: Truth, seed: int, recipe: Recipe) -> str:
     """Return the text of study.toml."""
     lines = [
@@ -64,12 +69,17 @@ def study_toml(truth: Truth, seed: int, recipe: Recipe) -> str:
         "",
     ]
     for model in FAMILY:
-        lines += [f'[models."{model.role}"]', f'run = "models/{model.folder}"', f'cell_line = "{model.line}"', ""]
+        lines += [f'[models."{model.role}"]', f'run = "models/{model.folder}"', f'cell_line = "{model.line}"']
+        lines += [f'sae = "{sae_folder(model)}"', ""] if model.sae else [""]
     lines += [
         "[data]",
         f'control_cells = "{CONTROLS_FILE}"',
         f'observed = "{OBSERVED_FILE}"',
         f"n_cells = {CELL_SET_LEN}",
+        "",
+        "[features]",
+        "# The layer that representations are read from and the autoencoders were trained on; 0 is the stack's input.",
+        f"layer = {recipe.middle_layer}",
         "",
         "[shapes]",
         f"genes = {len(truth.plan.genes)}",

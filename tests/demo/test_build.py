@@ -24,7 +24,7 @@ class Usage(NamedTuple):
 
 @pytest.fixture
 def family(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Replaces training and stripping by the making of folders; counts calls, and fails on demand."""
+    """Replaces trainings and stripping by the making of folders; counts calls, and fails on demand."""
     calls = {"train": 0, "fail": 0}
 
     def run_family(models, recipe, seed, folder, report):
@@ -35,7 +35,16 @@ def family(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
             (folder / model.folder).mkdir(exist_ok=True)
             report(model, recipe.steps)
 
+    def train_autoencoders(models, recipe, truth, seed, out, report):
+        for model in models:
+            if model.sae:
+                assert (out / "models" / model.folder).is_dir()
+                assert (out / "control_cells.h5ad").is_file()
+                (out / "sae" / model.folder).mkdir(parents=True, exist_ok=True)
+                report(model, recipe.sae.steps)
+
     monkeypatch.setattr(module, "run_family", run_family)
+    monkeypatch.setattr(module, "train_autoencoders", train_autoencoders)
     monkeypatch.setattr(module, "strip_run", lambda source, _split, target: shutil.copytree(source, target))
     monkeypatch.setattr(simulate, "CELLS_PER_KNOCKDOWN", 1)
     monkeypatch.setattr(simulate, "HOME_CELLS_PER_KNOCKDOWN", 1)
@@ -48,11 +57,12 @@ def test_a_build_leaves_the_study_and_nothing_else(tmp_path: Path, family: dict[
     reports: list[tuple[str, int, int]] = []
     out = build(tmp_path / "study", seed=1, report=lambda *report: reports.append(report))
     assert {path.name for path in out.iterdir()} >= {
-        "study.toml", "truth.toml", "control_cells.h5ad", "observed.h5ad", "models", "build.json",
+        "study.toml", "truth.toml", "control_cells.h5ad", "observed.h5ad", "models", "sae", "build.json",
     }  # fmt: skip
     assert not (out / ".build").exists()
     assert ("simulation", 1, 1) in reports
     assert ("zeroshot/hepg2", Recipe().steps, Recipe().steps) in reports
+    assert ("sae zeroshot/hepg2", Recipe().sae.steps, Recipe().sae.steps) in reports
 
 
 def test_a_finished_build_is_not_made_again(tmp_path: Path, family: dict[str, int]):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -10,12 +11,20 @@ import pandas as pd
 import pytest
 import torch
 
+from jacprobe.cells import read_cells
 from jacprobe.demo.build import build
-from jacprobe.demo.family import FAMILY
+from jacprobe.demo.family import FAMILY, Recipe
+from jacprobe.demo.sae import seen_by_all
+from jacprobe.demo.simulate import draw_truth
+from jacprobe.demo.study import study_toml
+from jacprobe.demo.topk import quality
 from jacprobe.demo.truth import CONTROL, read_plan
+from jacprobe.models.state import load_run
+from jacprobe.probes.sae import load_sae
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "fixtures" / "studies" / "demo"
+AUTOENCODED = [model for model in FAMILY if model.sae]
 FILES = sorted(path for path in STUDY.rglob("*") if path.is_file())
 
 
@@ -54,8 +63,38 @@ def test_the_study_states_its_models_and_data():
     study = tomllib.loads((STUDY / "study.toml").read_text(encoding="utf-8"))
     assert set(study["models"]) == {model.role for model in FAMILY}
     assert all((STUDY / entry["run"] / "config.yaml").is_file() for entry in study["models"].values())
+    assert {role for role, entry in study["models"].items() if "sae" in entry} == {m.role for m in AUTOENCODED}
+    assert all((STUDY / entry["sae"] / "cfg.json").is_file() for entry in study["models"].values() if "sae" in entry)
+    assert study["features"] == {"layer": 2}
     assert study["shapes"] == {"genes": 449, "knockdowns": 259, "latent": 64}
     assert (STUDY / study["data"]["control_cells"]).is_file()
+
+
+def test_the_study_is_what_the_build_writes():
+    truth = draw_truth(read_plan(), np.random.default_rng([42, 0]))
+    assert (STUDY / "study.toml").read_text(encoding="utf-8") == study_toml(truth, 42, Recipe())
+
+
+@pytest.mark.parametrize("model", AUTOENCODED, ids=lambda model: model.role)
+def test_autoencoders_belong_to_their_models_and_render_what_they_claim(model):
+    """On the shipped control cells, which are not those that the autoencoders were trained on."""
+    folder = STUDY / "sae" / model.folder
+    said = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))["metadata"]
+    loaded, sae = load_run(STUDY / "models" / model.folder, device="cpu"), load_sae(folder)
+    assert (said["model_name"], said["weights_sha256"]) == (model.role, loaded.weights_sha256)
+    assert said["layer"] == Recipe().middle_layer == loaded.n_layers // 2
+    assert (tuple(sae.W_enc.shape), sae.k) == ((64, 512), 16)
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(512), rtol=1e-5, atol=0)
+    cells = read_cells(STUDY / "control_cells.h5ad", loaded, cell_line=model.line)
+    x = seen_by_all(loaded, cells, said["layer"])
+    found = quality(sae, x)
+    assert found.explained_variance == pytest.approx(said["explained_variance"], abs=1e-3)
+    assert found.explained_variance_of_means == pytest.approx(said["explained_variance_of_means"], abs=1e-3)
+    spectrum = torch.linalg.eigvalsh(torch.cov(x.flatten(0, -2).double().mT)).flip(0)
+    assert found.explained_variance > float(spectrum[:16].sum() / spectrum.sum()), "sixteen fixed directions do better"
+    assert found.explained_variance_of_means > found.explained_variance
+    assert found.l0 <= 16
+    assert found.dead_features <= 5
 
 
 def test_control_cells_suffice_for_five_disjoint_draws_of_every_line():
