@@ -212,11 +212,30 @@ class Named(Request):
 
 
 @dataclass(frozen=True)
+class FromSets(Request):
+    """Knockdowns of gene sets, `each` of every set at most, and others beside them up to `n`: a tuple of str.
+
+    For control copies of what is said of the sets. Members are spread evenly over each set, and the others are those of
+    the model's list "few" that no set holds.
+    """
+
+    by: str
+    sets: tuple[str, ...]
+    each: int = 20
+    n: int = 60
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The model whose knockdowns are chosen from."""
+        return (self.by,)
+
+
+@dataclass(frozen=True)
 class Among(Request):
     """Another evidence, computed for some knockdowns (or silenced genes) only, in the list's order."""
 
     of: Request
-    kds: Listed | Silenced | Named
+    kds: Listed | Silenced | Named | FromSets
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from jacprobe.requests import (
     Cosine,
     Delta,
     Features,
+    FromSets,
     InputAgreement,
     InputCosine,
     InputJacobian,
@@ -83,7 +84,9 @@ def is_whole(request: Request) -> bool:
     if isinstance(request, Clusters | ClusterMeans):
         return _of_copy(request)
     if isinstance(request, Among):
-        return isinstance(request.of, Targeted | TargetedPair) or (isinstance(request.of, Delta) and _of_copy(request))
+        return isinstance(request.of, Features | Targeted | TargetedPair) or (
+            isinstance(request.of, Delta) and _of_copy(request)
+        )
     if isinstance(request, Correlation):
         return True  # one line is left of two arrays whose chunks take half a second to read
     return isinstance(request, _OF_MODELS)
@@ -131,7 +134,7 @@ def _spelled(request: Request, study: Study) -> Any:
     """Return the request as nested lists in which nothing depends on names of roles or on where files are."""
     from jacprobe.kept import cells_sha256
 
-    if isinstance(request, Listed | Silenced | Named):
+    if isinstance(request, Listed | Silenced | Named | FromSets):
         return ["listed", _sha256(list(study.resolve(request)))]
     spelled: list[Any] = [type(request).__name__]
     for item in fields(request):

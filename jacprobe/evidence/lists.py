@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.evidence.base import resolve
-from jacprobe.requests import Clusters, Delta, Draws, EveryRole, IfThere, Listed, Lists, Named, Norm, Silenced
+from jacprobe.requests import (
+    Clusters,
+    Delta,
+    Draws,
+    EveryRole,
+    FromSets,
+    GeneSet,
+    IfThere,
+    Listed,
+    Lists,
+    Named,
+    Norm,
+    Silenced,
+)
 from jacprobe.streams import stream
 
 if TYPE_CHECKING:
@@ -41,6 +54,16 @@ def _silenced(request: Silenced, study: Study) -> tuple[str, ...]:
 def _named(request: Named, study: Study) -> tuple[str, ...]:
     further: tuple[str, ...] = () if request.beside is None else study.resolve(request.beside)
     return tuple(dict.fromkeys((*request.names, *further)))
+
+
+@resolve.register(FromSets)
+def _from_sets(request: FromSets, study: Study) -> tuple[str, ...]:
+    everyone = study.knockdowns_of(request.by)
+    sets = [set(study.resolve(GeneSet(name))) for name in request.sets]
+    chosen = {kd for members in sets for kd in spread([kd for kd in everyone if kd in members], request.each)}
+    others = [kd for kd in study.resolve(Listed(request.by, "few")) if not any(kd in members for members in sets)]
+    chosen.update(spread(others, max(0, request.n - len(chosen))))
+    return tuple(kd for kd in everyone if kd in chosen)
 
 
 @resolve.register(Draws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jacprobe.errors import EvidenceMissingError
@@ -23,6 +24,7 @@ from jacprobe.requests import (
     Split,
     Targeted,
     TargetedPair,
+    parse_control_role,
 )
 from jacprobe.streams import stream
 
@@ -62,6 +64,8 @@ def _among(request: Among, study: Study) -> xr.DataArray:
         _require(names, study.identity(request.of.roles[0]).perturbations, "knockdowns", request, study)
     if isinstance(request.of, Delta | Jacobian | InputJacobian | Knockout):
         return kept(request.of, study, only=names)
+    if isinstance(request.of, Features):
+        return _feature_means(request.of, study, names)
     if isinstance(request.of, Targeted):
         return _panel(request.of, study, names)
     if isinstance(request.of, TargetedPair):
@@ -72,13 +76,24 @@ def _among(request: Among, study: Study) -> xr.DataArray:
 
 @resolve.register(Features)
 def _features(request: Features, study: Study) -> xr.DataArray:
+    kds = study.knockdowns_of(request.role)
+    if not request.centre or parse_control_role(request.role) is not None:
+        return _feature_means(request, study, kds)
+    # Both kinds are asked for, and the control's own features are one pass more.
+    raw = replace(request, centre=False)
+    control = _feature_means(raw, study, [study.identity(request.role).control])
+    centred: xr.DataArray = study.resolve(raw) - control.values
+    return centred.assign_attrs({**control.attrs, "direction": f"perturbed - {control.attrs['control']}"})
+
+
+def _feature_means(request: Features, study: Study, kds: list[str]) -> xr.DataArray:
     from jacprobe.probes.features import features
 
     layer, sae = study.feature_space(request.role, request.space)
     return features(
         study.model(request.role),
         cells_of(request, study),
-        study.knockdowns_of(request.role),
+        kds,
         layer,
         sae,
         centre=request.centre,

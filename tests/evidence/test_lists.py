@@ -10,7 +10,21 @@ import pytest
 
 from fixtures.worlds.planted import world
 from jacprobe.evidence.lists import FEW, PER_CLUSTER
-from jacprobe.requests import Among, Clusters, Cosine, Delta, Draws, Jacobian, Knockout, Listed, Lists, Norm, Silenced
+from jacprobe.requests import (
+    Among,
+    Clusters,
+    Cosine,
+    Delta,
+    Draws,
+    Features,
+    FromSets,
+    Jacobian,
+    Knockout,
+    Listed,
+    Lists,
+    Norm,
+    Silenced,
+)
 
 ROLE = "fewshot/hepg2"
 
@@ -89,3 +103,22 @@ def test_a_quick_look_takes_at_most_so_many_of_everything(study):
     assert len(quick.resolve(Listed(ROLE, "all"))) == 40
     assert quick.resolve(Delta(ROLE)).sizes["kd"] == 40
     assert quick.resolve(Knockout(ROLE)).sizes["gene_in"] <= 40
+
+
+def test_a_list_from_sets_has_some_of_each_and_others_that_no_set_holds(study):
+    sets = ("mitoribosome", "oxphos")
+    chosen = study.resolve(FromSets(ROLE, sets, each=5, n=30))
+    inside = {name: set(study.gene_set(name)) for name in sets}
+    assert {name: len(inside[name] & set(chosen)) for name in sets} == {"mitoribosome": 5, "oxphos": 5}
+    assert len(chosen) == 30
+    everyone = study.knockdowns_of(ROLE)
+    assert [everyone.index(kd) for kd in chosen] == sorted(everyone.index(kd) for kd in chosen)
+
+
+@pytest.mark.parametrize("centre", [True, False])
+def test_features_of_some_knockdowns_are_rows_of_all(study, centre):
+    listed = FromSets(ROLE, ("oxphos",), n=20)
+    some = study.resolve(Among(Features(ROLE, centre=centre), listed))
+    everything = study.resolve(Features(ROLE, centre=centre))
+    np.testing.assert_array_equal(some, everything.sel(kd=list(study.resolve(listed))))
+    assert some.attrs["direction"] == everything.attrs["direction"]
