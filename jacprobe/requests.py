@@ -40,7 +40,7 @@ class Request:
     @property
     def roles(self) -> tuple[str, ...]:
         """Roles of the models that the request reads, nested requests included."""
-        own = [getattr(self, item.name) for item in fields(self) if item.name == "role"]
+        own = [getattr(self, item.name) for item in fields(self) if item.name in ("role", "by")]
         nested = [role for part in self.parts for role in part.roles]
         return tuple(dict.fromkeys(own + nested))
 
@@ -184,11 +184,6 @@ class Listed(Request):
     rule: Literal["all", "strongest", "stratified", "routing", "few"] = "routing"
     number: int = 0
 
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The model that the list is chosen on."""
-        return (self.by,)
-
 
 @dataclass(frozen=True)
 class Silenced(Request):
@@ -196,11 +191,6 @@ class Silenced(Request):
 
     by: str
     n: int = 200
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The model whose control cells decide."""
-        return (self.by,)
 
 
 @dataclass(frozen=True)
@@ -223,11 +213,6 @@ class FromSets(Request):
     sets: tuple[str, ...]
     each: int = 20
     n: int = 60
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The model whose knockdowns are chosen from."""
-        return (self.by,)
 
 
 @dataclass(frozen=True)
