@@ -7,6 +7,7 @@ pytest-xdist workers judge and the controller keeps the ledger. Claim modules st
 
 from __future__ import annotations
 
+import argparse
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,9 @@ from jacprobe.verdicts.judge import Verdict
 from jacprobe.verdicts.ledger import is_expected
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
+    from jacprobe.studies import Study
     from jacprobe.verdicts.claim import Claim
 
 JUDGING = pytest.StashKey[Judging]()
@@ -47,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--claim", action="append", default=[], metavar="ID", help="judge this claim only (may be repeated)"
     )
-    group.addoption("--seed", type=int, default=0, help="root of every random stream (0)")
+    group.addoption("--seed", type=_natural, default=0, metavar="N", help="root of every random stream (0)")
     group.addoption("--device", default="auto", help="where models run: auto, cpu, cuda, mps (auto)")
     group.addoption("--batch", default="first", choices=("first", "own"), help="batch given to control cells (first)")
     group.addoption("--store", metavar="DIR", help="folder of the evidence store (the user's cache)")
@@ -56,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--quick", action="store_true", help=f"a first look: at most {QUICK} knockdowns a probe, nothing expected"
     )
     group.addoption("--require-evaluated", action="store_true", help="fail claims that are NOT EVALUATED")
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}; wanted a whole number, 0 or more")
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,9 +81,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         config.stash[JUDGING] = _open_judging(config, folders)
         if not hasattr(config, "workerinput"):
-            config.stash[HEADER] = header_lines(config.stash[JUDGING].study)
+            study = config.stash[JUDGING].study
+            config.stash[HEADER] = header_lines(study)
+            _require_cells(study)
             results = Results(config.invocation_params.dir / config.option.results)
-            results.begin()
+            results.require_writable()
             config.pluginmanager.register(_Keeper(config.stash[JUDGING], results), "jacprobe-keeper")
     except JacprobeError as error:
         raise pytest.UsageError(str(error)) from error
@@ -117,6 +127,12 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
     else:
         expectations = study_expectations(study.folder, rows)
     return Judging(study, rows, expectations)
+
+
+def _require_cells(study: Study) -> None:
+    """Read the control cells of every model's line, so that a bad file is told once and before anything is moved."""
+    for role in study.models:
+        study.control_cells(role, n_cells=1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -195,11 +211,17 @@ class _Keeper:
         self.judging, self.results, self.begun = judging, results, time.time()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.results.expect(claim.id for item in session.items if (claim := _claim(item)) is not None)
+        self._expect(claim.id for item in session.items if (claim := _claim(item)) is not None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        self.results.expect(found for nodeid in ids if (found := self._claim_id(nodeid)) is not None)
+        self._expect(found for nodeid in ids if (found := self._claim_id(nodeid)) is not None)
+
+    def _expect(self, claim_ids: Iterable[str]) -> None:
+        try:
+            self.results.expect(claim_ids)
+        except JacprobeError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         line, claim_id = _record(report), self._claim_id(report.nodeid)
@@ -212,6 +234,8 @@ class _Keeper:
         from jacprobe.report.allure import write_allure
 
         lines = self.results.finish(self.judging.rows, self.judging.error)
+        if not lines:
+            return
         write_allure(self.results.folder / ALLURE, lines, started_ms=round(1000 * self.begun))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from jacprobe.errors import JacprobeError
 from jacprobe.verdicts.ledger import Entry, write_ledger
@@ -19,8 +21,8 @@ HISTORY = "history"
 class Results:
     """One run's results on their way to disk.
 
-    The ledger appears under its name only when the run is over; until then its lines stand in `verdicts.jsonl.partial`
-    in the order of their arrival, so that a killed run loses none of them.
+    Nothing is touched before a claim was collected. The ledger appears under its name only when the run is over; until
+    then its lines stand in `verdicts.jsonl.partial` in the order of their arrival, so that a killed run loses none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,32 +31,36 @@ class Results:
         self.crashes: dict[str, str] = {}
         self._expected: dict[str, None] = {}
 
-    def begin(self) -> None:
-        """Make the folder, move an earlier complete run to the history, clear what an incomplete one left.
+    def require_writable(self) -> None:
+        """Make the folder and try it, before anything is computed for it.
 
         Raises
         ------
         JacprobeError
-            Where the folder cannot be written.
+            Where it cannot be made or written.
         """
-        try:
+        with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            ledger = self.folder / LEDGER
-            if ledger.is_file():
-                _move_to_history(self.folder, datetime.fromtimestamp(ledger.stat().st_mtime, tz=UTC))
-            shutil.rmtree(self.folder / ALLURE, ignore_errors=True)
-            (self.folder / f"{LEDGER}.partial").write_text("", encoding="utf-8")
-        except OSError as error:
-            raise JacprobeError(
-                f"not writable: {error}",
-                "a folder that can be made and written",
-                "Choose another with --results.",
-                self.folder,
-            ) from error
+            TemporaryFile(dir=self.folder).close()
 
     def expect(self, claim_ids: Iterable[str]) -> None:
-        """State which claims were collected: each of them gets a line."""
-        self._expected.update(dict.fromkeys(claim_ids))
+        """State which claims were collected: each of them gets a line.
+
+        The first ones begin the results: an earlier complete run moves to the history, what an incomplete one left is
+        cleared. Errors as of `require_writable`.
+        """
+        ids = dict.fromkeys(claim_ids)
+        if ids and not self._expected:
+            with _writing(self.folder):
+                self._begin()
+        self._expected.update(ids)
+
+    def _begin(self) -> None:
+        ledger = self.folder / LEDGER
+        if ledger.is_file():
+            _move_to_history(self.folder, datetime.fromtimestamp(ledger.stat().st_mtime, tz=UTC))
+        shutil.rmtree(self.folder / ALLURE, ignore_errors=True)
+        (self.folder / f"{LEDGER}.partial").write_text("", encoding="utf-8")
 
     def add(self, line: Entry) -> None:
         """Keep a judged claim's line."""
@@ -63,7 +69,7 @@ class Results:
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
     def finish(self, order: Iterable[str], missing: Callable[[str, str], Entry]) -> list[Entry]:
-        """Write the ledger in the suite's order and return its lines.
+        """Write the ledger in the suite's order and return its lines; nothing where no claim was collected.
 
         `missing(claim_id, reason)` makes the line of a claim that was collected and never reported.
         """
@@ -75,6 +81,8 @@ class Results:
         ids = sorted(self.lines, key=lambda claim_id: place.get(claim_id, len(place)))
         self.lines = {claim_id: self.lines[claim_id] for claim_id in ids}
         lines = list(self.lines.values())
+        if not lines:
+            return []
         write_ledger(self.folder / LEDGER, lines)
         return lines
 
@@ -85,6 +93,16 @@ class Results:
         for line in self.lines.values():
             found[line["verdict"]] = found.get(line["verdict"], 0) + 1
         return found
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise JacprobeError(
+            f"not writable: {error}", "a folder that can be made and written", "Choose another with --results.", folder
+        ) from error
 
 
 def _move_to_history(folder: Path, when: datetime) -> None:

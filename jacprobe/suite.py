@@ -59,8 +59,22 @@ def load_rows(folder: Path) -> Mapping[str, Claim]:
 
 
 def _module(path: Path) -> ModuleType:
-    """Return the claim module at `path`, the one that pytest has or will have under the same name."""
-    name = f"{path.parent.name}.{path.stem}"
+    """Return the claim module at `path`, or say why it cannot be imported."""
+    try:
+        return _imported(f"{path.parent.name}.{path.stem}", path)
+    except ClaimError:
+        raise
+    except Exception as error:
+        raise ClaimError(
+            f"cannot be imported ({type(error).__name__}: {error})",
+            "a module of claim rows",
+            "See where with: pytest --collect-only",
+            path,
+        ) from error
+
+
+def _imported(name: str, path: Path) -> ModuleType:
+    """Return the module at `path`, the one that pytest has or will have under the same name."""
     loaded = sys.modules.get(name)
     if loaded is not None and Path(str(loaded.__file__)) == path:
         return loaded

@@ -24,17 +24,34 @@ STYLES = {
 
 
 def header_lines(study: Study) -> list[str]:
-    """Return the lines that say what is judged: study, device, batch and each model with mask and weights."""
+    """Return the lines that say what is judged: study, device, batch and each model with mask and weights.
+
+    Raises
+    ------
+    InputError
+        Where the device is not there.
+    """
     lines = [
-        f"study: {study.name} ({inert(study.title)})",
-        f"device: {study.device}, batch: {study.batch}, control cells a set: {study.n_cells}, seed: {study.seed}",
+        f"study: {inert(study.name)} ({inert(study.title)})",
+        f"device: {_device(study)}, batch: {study.batch}, control cells a set: {study.n_cells}, seed: {study.seed}",
     ]
     if study.quick:
         lines.append(f"quick look: at most {study.quick} knockdowns a probe; no verdict here is one on the study")
     for role in study.models:
         identity = study.identity(role)
-        lines.append(f"model: {role}, mask {identity.provenance['mask']}, weights {identity.weights_sha256[:12]}")
+        lines.append(
+            f"model: {inert(role)}, mask {identity.provenance['mask']}, weights {identity.weights_sha256[:12]}"
+        )
     return lines
+
+
+def _device(study: Study) -> str:
+    """Return the device that models will run on, "auto" made out."""
+    if not study.models:
+        return study.device
+    from jacprobe.models.adapter import require_device
+
+    return str(require_device(study.device))
 
 
 class Collecting:

@@ -48,6 +48,11 @@ class ToySuite:
         """Write claims/test_toy.py from rows; `row(id, measure, ...)` is at hand."""
         (self.folder / "claims" / "test_toy.py").write_text(TOY_HEAD + dedent(source) + TOY_TEST)
 
+    def rename(self, name: str) -> None:
+        """Give the study another name, which may hold anything."""
+        path = self.study / "study.toml"
+        path.write_text(path.read_text().replace('name = "toy"', f"name = {json.dumps(name)}"))
+
     def expect(self, **expected: str) -> None:
         """Write expected.toml, with underscores for the dashes of ids."""
         lines = [

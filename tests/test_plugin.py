@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
+
+from fixtures.run_folders import write_run_folder
 
 ROWS = """
 CLAIMS = [
@@ -122,6 +125,16 @@ def test_an_earlier_complete_run_moves_to_the_history(toy_suite):
     assert list(toy_suite.ledger()) == ["nb01-present"]
 
 
+def test_a_selection_of_nothing_leaves_an_earlier_run_as_it_is(toy_suite):
+    toy_suite.claims(ROWS)
+    toy_suite.run()
+    before = sorted(path.relative_to(toy_suite.folder) for path in (toy_suite.folder / "results").rglob("*"))
+    for arguments in ((), ("-n", "1")):
+        assert toy_suite.run("-k", "no_such_claim", *arguments).returncode == 5
+        after = sorted(path.relative_to(toy_suite.folder) for path in (toy_suite.folder / "results").rglob("*"))
+        assert after == before
+
+
 def test_an_earlier_ledger_as_expectation_finds_what_flipped(toy_suite):
     toy_suite.claims(ROWS.replace('"nb01-absent", "absent"', '"nb01-absent", "switching"'))
     toy_suite.run()
@@ -139,6 +152,7 @@ def test_an_earlier_ledger_as_expectation_finds_what_flipped(toy_suite):
         (("--study", "tay"), "unknown study tay (nearest: toy)"),
         (("--expect", "none.jsonl"), "not readable"),
         (("--results", "pytest.ini"), "not writable"),
+        (("--seed", "-1"), "wanted a whole number, 0 or more"),
     ],
 )
 def test_bad_options_end_the_run_before_anything_is_touched(toy_suite, arguments, message):
@@ -164,6 +178,27 @@ def test_a_broken_run_folder_ends_the_run_and_names_the_file(toy_suite):
     assert toy_suite.ledger() == before
 
 
+def test_control_cells_that_cannot_be_read_end_the_run_and_name_the_file(toy_suite):
+    toy_suite.claims(ROWS)
+    write_run_folder(toy_suite.study / "run", rng=np.random.default_rng(0))
+    with (toy_suite.study / "study.toml").open("a") as file:
+        file.write('[models."fewshot/hepg2"]\nrun = "run"\ncell_line = "hepg2"\n')
+    run = toy_suite.run()
+    assert run.returncode == 4
+    assert "toy/cells: not readable as h5ad" in run.stderr
+    assert not (toy_suite.folder / "results").exists()
+    assert "device abacus" in toy_suite.run("--device", "abacus").stderr.replace("'", "")
+
+
+@pytest.mark.parametrize(("source", "found"), [("import none_such", "ModuleNotFoundError"), ("def (", "SyntaxError")])
+def test_a_claim_module_that_cannot_be_imported_is_named(toy_suite, source, found):
+    toy_suite.claims(ROWS)
+    (toy_suite.folder / "claims" / "test_other.py").write_text(source)
+    run = toy_suite.run()
+    assert run.returncode == 4
+    assert f"test_other.py: cannot be imported ({found}" in run.stderr
+
+
 def test_stale_expectations_and_ids_used_twice_are_refused(toy_suite):
     toy_suite.claims(ROWS)
     toy_suite.expect(nb01_gone="SUPPORTED")
@@ -184,8 +219,10 @@ def test_an_unknown_claim_id_is_refused_by_name(toy_suite):
 def test_names_with_escapes_and_markup_are_shown_inert(toy_suite):
     toy_suite.claims('CLAIMS = [row("nb01-a", "present", unit="\\x1b[31mcells<script>alert(1)</script>")]')
     toy_suite.expect(nb01_a="REFUTED")
+    toy_suite.rename("\x1b[31mtoy<b>")
     run = toy_suite.run()
     assert "\x1b" not in run.stdout
+    assert "\x1b" not in (toy_suite.folder / "results" / "allure" / "environment.properties").read_text()
     (result,) = (toy_suite.folder / "results" / "allure").glob("*-result.json")
     described = json.loads(result.read_text())["descriptionHtml"]
     assert "<script>" not in described

@@ -168,10 +168,7 @@ class StateModel:
         try:
             module = module.to(place)
         except (AssertionError, RuntimeError) as error:
-            first_line = str(error).partition("\n")[0]
-            raise InputError(
-                f"device {place}: {first_line}", "a device that is there, with room", "Use device='cpu'", "device"
-            ) from error
+            raise _no_device(place, error) from error
         moved = type(self)(module, self._run, self._architecture, self.provenance)
         moved.weights_sha256, moved.provenance = self.weights_sha256, self.provenance
         return moved
@@ -206,6 +203,23 @@ def device_of(device: str | torch.device) -> torch.device:
         return torch.device(device)
     except RuntimeError as error:
         raise InputError(f"device {device!r}", "'auto', 'cpu', 'cuda' or 'mps'", where="device") from error
+
+
+def require_device(device: str | torch.device) -> torch.device:
+    """Return the torch device meant, as `device_of`, once it has been seen to work."""
+    place = device_of(device)
+    try:
+        torch.zeros(1, device=place)
+    except (AssertionError, RuntimeError) as error:
+        raise _no_device(place, error) from error
+    return place
+
+
+def _no_device(place: torch.device, error: Exception) -> InputError:
+    first_line = str(error).partition("\n")[0]
+    return InputError(
+        f"device {place}: {first_line}", "a device that is there, with room", "Use device='cpu'", "device"
+    )
 
 
 def dtype_of(dtype: torch.dtype | str | None) -> torch.dtype:

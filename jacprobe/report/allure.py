@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from allure_commons import model2
 from allure_commons.logger import AllureFileLogger
 
+from jacprobe.errors import inert
 from jacprobe.report.describe import describe, title
 from jacprobe.terminal import quantity, verdict_line
 from jacprobe.verdicts.ledger import is_expected
@@ -101,5 +102,5 @@ def _environment(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         shown |= {f"version.{name}": value for name, value in provenance.get("versions", {}).items()}
         for role, model in provenance.get("models", {}).items():
             shown[f"weights.{role.replace('/', '.')}"] = str(model.get("weights_sha256", ""))[:16]
-    text = "".join(f"{name}={value}\n" for name, value in shown.items())
+    text = "".join(f"{inert(name)}={inert(value)}\n" for name, value in shown.items())
     (folder / "environment.properties").write_text(text, encoding="utf-8")

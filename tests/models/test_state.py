@@ -8,6 +8,7 @@ import torch
 
 from fixtures.run_folders import PUBLISHED, Shape, perturbation_names, random_cells, write_run_folder
 from jacprobe.errors import InputError, JacprobeError, RunFolderError
+from jacprobe.models.adapter import require_device
 from jacprobe.models.identity import identify
 from jacprobe.models.state import load_run
 from jacprobe.models.weights import weights_sha256
@@ -184,6 +185,12 @@ def test_hyperparameters_that_build_nothing_are_refused(run: Path):
 def test_arguments_that_mean_nothing_are_refused(run: Path, options: dict[str, Any]):
     with pytest.raises(InputError, match=next(iter(options))):
         load_run(run, **options)
+
+
+def test_a_device_is_there_or_refused():
+    assert require_device("cpu") == torch.device("cpu")
+    with pytest.raises(InputError, match=r"device cuda:99: .*Use device='cpu'"):
+        require_device("cuda:99")
 
 
 def test_a_model_without_batches_has_one(tmp_path: Path):
