@@ -26,6 +26,7 @@ FIELDS = (
     "diagnostics", "provenance", "seconds",
 )  # fmt: skip
 Entry = dict[str, Any]
+_GIVE = "Give the verdicts.jsonl in the results folder of an earlier run"
 
 
 def entry(
@@ -117,7 +118,7 @@ def read_ledger(path: Path) -> list[Entry]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"not readable: {error}", "a ledger (verdicts.jsonl)", where=path) from error
+        raise StudyError(f"not readable: {error}", "a ledger (verdicts.jsonl)", _GIVE, path) from error
     lines: list[Entry] = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
@@ -127,7 +128,8 @@ def read_ledger(path: Path) -> list[Entry]:
             raise StudyError(
                 f"line {number} is not of a ledger: {error}",
                 f"one JSON object with {', '.join(FIELDS[:4])}, ...",
-                where=path,
+                _GIVE,
+                path,
             ) from error
     return lines
 

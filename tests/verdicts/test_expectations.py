@@ -49,7 +49,7 @@ def test_what_no_study_may_state(tmp_path, text, message):
 
 
 def ledger(path, *lines):
-    blank = dict.fromkeys(FIELDS)
+    blank = dict.fromkeys(FIELDS) | {"provenance": {}}
     path.write_text("".join(json.dumps(blank | line) + "\n" for line in lines), encoding="utf-8")
     return path
 
