@@ -95,7 +95,7 @@ def collect(
     ] = None,
     kds: Annotated[str, typer.Option(help="all, or how many names of the first axis, spread evenly.")] = "all",
     draws: Annotated[int, typer.Option(help="Disjoint draws of control cells.")] = 1,
-    seed: Annotated[int, typer.Option(help="Root of the draws, as in pytest --seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="Root of the draws, as in pytest --seed.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")] = "auto",
     store: StoreOption = None,
     shared_store: SharedOption = None,

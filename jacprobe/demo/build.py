@@ -69,10 +69,12 @@ def build(out: Path, seed: int = 42, recipe: Recipe | None = None, report: Repor
     Raises
     ------
     InputError
-        The folder holds something else, or the disk has too little room.
+        The folder holds something else or cannot be written, the disk has too little room, the seed is negative.
     RunFolderError
         arc-state is not installed, or a training failed.
     """
+    if seed < 0:
+        raise InputError(f"seed {seed}", "a whole number, 0 or more", "Give another --seed", where="seed")
     recipe, report = recipe or Recipe(), report or (lambda _task, _done, _total: None)
     build_id = Build(seed, recipe, hashlib.sha256(plan_bytes()).hexdigest())
     if _finished(out, build_id):
@@ -82,7 +84,12 @@ def build(out: Path, seed: int = 42, recipe: Recipe | None = None, report: Repor
     _require_usable(out, build_id)
     _require_room(out)
     work = out.resolve() / WORK
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot be made ({error})", "a folder that can be written", "Give another --out", where=out
+        ) from error
     try:
         with FileLock(work / "lock", timeout=0):
             (work / MARKER).write_text(build_id.text(), encoding="utf-8")

@@ -33,5 +33,9 @@ def build(out: Path, seed: int = 42) -> None:
                 tasks[name] = progress.add_task(name, total=total)
             progress.update(tasks[name], completed=done)
 
-        build_study(out, seed=seed, report=report)
+        try:
+            build_study(out, seed=seed, report=report)
+        except KeyboardInterrupt:
+            console.print("Interrupted. The same command goes on where this one was.", highlight=False)
+            raise
     console.print(f"Built {out}. Judge it with: pytest claims/ --study {out}", highlight=False, markup=False)

@@ -99,6 +99,15 @@ def test_a_folder_with_something_else_is_refused_and_kept(tmp_path: Path, family
         build(tmp_path / "thesis.tex")
 
 
+def test_a_seed_or_folder_that_cannot_be_is_refused_before_anything_is_written(tmp_path: Path, family: dict[str, int]):
+    with pytest.raises(InputError, match="seed -1; wanted a whole number, 0 or more"):
+        build(tmp_path / "study", seed=-1)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be made"):
+        build(tmp_path / "file" / "study")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, family: dict[str, int], monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 7_000_000))
     with pytest.raises(InputError, match=rf"7 MB free on the disk; wanted {NEEDED_BYTES // 10**6} MB while building"):
