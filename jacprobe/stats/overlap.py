@@ -158,7 +158,7 @@ def coclustering(
         If fewer than three members are known.
     """
     cut = categories(labels)
-    same = Labelled(_together(cut.codes), cut.names)
+    same = Labelled(together(cut.codes), cut.names)
     covariates = {} if norms is None else {"log norm": log_norms(norms, cut.names)}
     estimate = coherence_of(same, locate(members, cut.names, 3), covariates, rng, permutations, alternative)
     best = enrichment(labels, members)
@@ -203,7 +203,7 @@ def coclustering_difference(
         As in `coclustering`, or if fewer than three KDs are shared.
     """
     cut_a, cut_b = categories(labels_a, "labels_a"), categories(labels_b, "labels_b")
-    A, B = (Labelled(_together(cut.codes), cut.names) for cut in (cut_a, cut_b))
+    A, B = (Labelled(together(cut.codes), cut.names) for cut in (cut_a, cut_b))
     names, lacking = common({"a": A, "b": B})
     found = locate(members, names, 3)
     one, other = A.submatrix(names), B.submatrix(names)
@@ -309,7 +309,8 @@ def output_enrichment(
     )
 
 
-def _together(codes: IntArray) -> FloatArray:
+def together(codes: IntArray) -> FloatArray:
+    """Return the matrix that is 1 where two units share a cluster."""
     return (codes[:, None] == codes[None, :]).astype(np.float64)
 
 

@@ -105,6 +105,34 @@ def signed_rank_of_unpaired(
     return {**out, "W": statistic, "p": p, "pairs": size}
 
 
+def overlap_against_library(hits: int, top: int, members: int, genes: int = 20_000) -> Mapping[str, float]:
+    """Return the hypergeometric p of a term's overlap with a list of raised outputs, unadjusted (NB05).
+
+    The background is a library's default, not the genes that the model has: a list can hold no others, so that every
+    term that the outputs are rich in comes out. `members` are the term's genes among the outputs.
+    """
+    return {
+        "overlap": hits,
+        "of": top,
+        "background": genes,
+        "p": float(stats.hypergeom.sf(hits - 1, genes, members, top)),
+    }
+
+
+def leading_sets(means: FloatArray, sets: Mapping[str, IntArray]) -> list[str]:
+    """Return for each cluster the set of outputs with the largest mean |mean response| (NB05, NB06); no test.
+
+    Parameters
+    ----------
+    means
+        Mean responses, shape (clusters, genes).
+    sets
+        Positions of each set's genes.
+    """
+    size = np.stack([np.abs(means[:, index]).mean(axis=1) for index in sets.values()])
+    return [list(sets)[i] for i in size.argmax(axis=0)]
+
+
 def rank_with_control(
     values: FloatArray, place: int, control: float | None, *, descending: bool = True
 ) -> Mapping[str, Any]:

@@ -248,7 +248,8 @@ def create(path: Path, key: Mapping[str, Scalar], labels: Labels, dtype: str, at
             dtype=dtype,
             dimension_names=list(labels),
             compressors=[Crc32cCodec()],
-            fill_value=float("nan"),
+            # Whole numbers have no NaN; what is missing is known by its file, not by its value.
+            fill_value=float("nan") if np.dtype(dtype).kind == "f" else 0,
             config={"write_empty_chunks": True, "order": "C"},
         )
         (beside / _ARRAY / _LOCK).touch()
