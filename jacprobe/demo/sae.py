@@ -38,7 +38,8 @@ def train_autoencoders(
 
     They learn from control cells that are drawn anew from the truth, each in one set only, so that they hold the
     directions of the line and not its cells: given 512 of the study's own, they learned each by heart (explained
-    variance .94 of those, .62 of the 128 others). They are measured on the study's control cells, which none of them has seen.
+    variance .94 of those, .62 of the 128 others). They are measured on the study's control cells, which none of them
+    has seen.
 
     Parameters
     ----------
