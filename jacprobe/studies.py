@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError, StudyError, unknown_names
+from jacprobe.gene_sets import gene_sets
 from jacprobe.requests import parse_control_role
-from jacprobe.suite import suite_root
+from jacprobe.suite import read_toml, suite_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +59,8 @@ class Study:
         Counts that the study states of its models, checked by name_mismatches.
     observed_file
         AnnData file of measured mean responses, one row per line and knockdown, or None.
+    terms_file
+        GMT file whose terms stand in place of the shipped stand-ins, or None.
     layer
         The layer whose features are read; the middle one where None.
     quick
@@ -82,6 +84,7 @@ class Study:
     gene_sets: Mapping[str, Mapping[str, Any]]
     shapes: Mapping[str, int]
     observed_file: Path | None = None
+    terms_file: Path | None = None
     layer: int | None = None
     seed: int = 0
     device: str = "auto"
@@ -272,7 +275,7 @@ class Study:
         """Hash over study.toml and every data file it names but the models, whose weights have hashes of their own."""
         if "sha256" not in self._cache:
             digest = hashlib.sha256()
-            for path in (self.folder / "study.toml", self.control_cells_file, self.observed_file):
+            for path in (self.folder / "study.toml", self.control_cells_file, self.observed_file, self.terms_file):
                 digest.update(path.read_bytes() if path is not None else b"")
             self._cache["sha256"] = digest.hexdigest()
         return self._cache["sha256"]
@@ -318,6 +321,8 @@ def open_study(
     folder = _folder(name)
     table = read_toml(folder / "study.toml")
     try:
+        own_sets = {**table.get("gene_sets", {})}
+        terms_file = _optional(folder, own_sets.pop("gmt", None))
         models = {
             role: ModelEntry(
                 _inside(folder, entry["run"]),
@@ -334,7 +339,8 @@ def open_study(
             models=models,
             control_cells_file=_inside(folder, table["data"]["control_cells"]),
             n_cells=table["data"]["n_cells"],
-            gene_sets=_gene_sets(table),
+            gene_sets=gene_sets(own_sets, terms_file),
+            terms_file=terms_file,
             shapes=table.get("shapes", {}),
             observed_file=_optional(folder, table["data"].get("observed")),
             layer=table.get("features", {}).get("layer"),
@@ -361,14 +367,6 @@ def study_names() -> list[str]:
     return sorted(path.parent.name for path in (suite_root() / "fixtures" / "studies").glob("*/study.toml"))
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file, or say which line of which file is wrong."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StudyError(f"not readable as TOML: {error}", "a TOML file", where=path) from error
-
-
 def _folder(name: str | Path) -> Path:
     shipped = suite_root() / "fixtures" / "studies" / str(name)
     for folder in (shipped, Path(name)):
@@ -389,8 +387,3 @@ def _inside(folder: Path, relative: str) -> Path:
 
 def _optional(folder: Path, relative: str | None) -> Path | None:
     return None if relative is None else _inside(folder, relative)
-
-
-def _gene_sets(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shipped sets, and over them the study's own."""
-    return {**read_toml(suite_root() / "fixtures" / "gene_sets" / "published.toml"), **table.get("gene_sets", {})}

@@ -1,14 +1,15 @@
-"""The suite's claim rows: where `claims/` and `fixtures/` are, and all rows of all modules."""
+"""The suite's own files: where `claims/` and `fixtures/` are, all rows of all modules, and tables in TOML."""
 
 from __future__ import annotations
 
 import sys
+import tomllib
 from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClaimError, StudyError, unknown_names
 from jacprobe.verdicts.criteria import AllOf
@@ -90,3 +91,11 @@ def _imported(name: str, path: Path) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file, or say which line of which file is wrong."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StudyError(f"not readable as TOML: {error}", "a TOML file", where=path) from error
