@@ -82,7 +82,8 @@ def is_whole(request: Request) -> bool:
         inner = request.of.of if isinstance(request.of, Among) else request.of
         return isinstance(inner, Jacobian | InputJacobian) or _of_copy(request)
     if isinstance(request, Clusters | ClusterMeans):
-        return _of_copy(request)
+        # Reading the responses, a file for each knockdown, takes as long as making them.
+        return isinstance(request.of, Delta) or _of_copy(request)
     if isinstance(request, Among):
         return isinstance(request.of, Features | Targeted | TargetedPair) or (
             isinstance(request.of, Delta) and _of_copy(request)
