@@ -90,8 +90,11 @@ class Entry:
     def _array(self) -> zarr.Array[Any]:
         import zarr
 
+        mode = "r+" if os.access(self.path, os.W_OK) else "r"
         try:
-            return zarr.open_array(self.path / _ARRAY, mode="r+" if os.access(self.path, os.W_OK) else "r")
+            # A setting of the opened array, not of the stored one; without it a chunk of zeros is never written.
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                return zarr.open_array(self.path / _ARRAY, mode=mode)
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(
                 f"no array ({error})", "values", "Delete the folder: it is computed again.", self.path
@@ -250,7 +253,6 @@ def create(path: Path, key: Mapping[str, Scalar], labels: Labels, dtype: str, at
             compressors=[Crc32cCodec()],
             # Whole numbers have no NaN; what is missing is known by its file, not by its value.
             fill_value=float("nan") if np.dtype(dtype).kind == "f" else 0,
-            config={"write_empty_chunks": True, "order": "C"},
         )
         (beside / _ARRAY / _LOCK).touch()
         beside.rename(path)

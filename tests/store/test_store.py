@@ -39,6 +39,15 @@ def test_evidence_is_computed_once_and_then_read(store, key, labels, values):
         np.testing.assert_array_equal(again.sel(kd=kd), values(kd))
 
 
+@pytest.mark.parametrize("dtype", ["int64", "bool", "float32"])
+def test_values_that_are_all_zero_are_kept_like_any_others(store, key, dtype):
+    compute, calls = counted(lambda _: np.zeros(3, dtype=dtype))
+    labels = {"check": ["a", "b"], "gene": ["x", "y", "z"]}
+    for _ in range(2):
+        assert not evidence(store, key, labels, compute, dtype=dtype).values.any()
+    assert calls == ["a", "b"]
+
+
 def test_only_what_is_asked_for_is_computed_and_a_chunk_always_means_the_same(store, key, labels, values):
     compute, calls = counted(values)
     some = evidence(store, key, labels, compute, only=["KD4", "KD1"])
