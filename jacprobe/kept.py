@@ -53,7 +53,8 @@ def knockdowns(identity: Any) -> list[str]:
 
 def cells_of(request: OverCells, study: Study) -> xr.DataArray:
     """Return the control cells that a request feeds to its model."""
-    return study.control_cells(request.role, request.draw, line=request.line, n_cells=request.n_cells)
+    n_cells = study.n_cells * request.times
+    return study.control_cells(request.role, request.draw, line=request.line, n_cells=n_cells)
 
 
 def _deltas(study: Study, request: Delta) -> Computed:

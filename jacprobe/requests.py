@@ -82,14 +82,14 @@ class PertEmbedding(Request):
 class OverCells(Request):
     """Base of requests that feed control cells to a model.
 
-    `draw` counts disjoint draws, `line` takes another line's control cells than the model's own, `n_cells` another size
-    of the set than the study's.
+    `draw` counts disjoint draws, `line` takes another line's control cells than the model's own, `times` makes the set
+    so many times as large as the study's.
     """
 
     role: str
     draw: int = 0
     line: str | None = field(default=None, kw_only=True)
-    n_cells: int | None = field(default=None, kw_only=True)
+    times: int = field(default=1, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -368,10 +368,11 @@ class IfThere(Request):
 
 @dataclass(frozen=True)
 class Draws(Request):
-    """The same request over the first `n` disjoint draws of control cells, for the same knockdowns: a tuple."""
+    """The same request over `n` disjoint draws of control cells, every `step`-th, for the same knockdowns: a tuple."""
 
     of: Request
     n: int = 5
+    step: int = 1
 
 
 @dataclass(frozen=True)

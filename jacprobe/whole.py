@@ -145,7 +145,7 @@ def _spelled(request: Request, study: Study) -> Any:
             # A surrogate is fitted on the first draw, whatever cells it is then given.
             fitted = cells_sha256(OverCells(_base(value)), study) if "surrogate" in copy or "shift" in copy else ""
             spelled.append([identity.weights_sha256, identity.provenance["mask"], copy, fitted])
-        elif item.name not in ("draw", "line", "n_cells"):
+        elif item.name not in ("draw", "line", "times"):
             spelled.append(_spelled(value, study) if isinstance(value, Request) else value)
     if isinstance(request, OverCells):
         spelled.append(cells_sha256(request, study))

@@ -68,7 +68,7 @@ def _from_sets(request: FromSets, study: Study) -> tuple[str, ...]:
 
 @resolve.register(Draws)
 def _draws(request: Draws, study: Study) -> tuple[Any, ...]:
-    return tuple(study.resolve(request.of.at_draw(draw)) for draw in range(request.n))
+    return tuple(study.resolve(request.of.at_draw(draw)) for draw in range(0, request.n * request.step, request.step))
 
 
 @resolve.register(Lists)

@@ -76,7 +76,7 @@ def beside(
             continue
         label = name.replace("_", "-")
         listed = rows(copies[0][0], label).names
-        here = value(*(_among(matrix, listed) for matrix in trained))
+        here = value(*(among(matrix, listed) for matrix in trained))
         numbers = [value(*matrices) for matrices in zip(*copies, strict=True)]
         mean = float(np.mean(numbers))
         shown[label] = {"mean": mean, "copies": numbers, "trained": here, "kds": len(listed)}
@@ -122,7 +122,7 @@ def jackknifed_coherence(
     return r, without, len(names)
 
 
-def _among(matrix: Any, names: Sequence[str]) -> Any:
+def among(matrix: Any, names: Sequence[str]) -> Any:
     """Return rows and columns of those names that the matrix has."""
     side = rows(matrix, "matrix", ndim=2)
     kept = tuple(name for name in names if name in set(side.names))
