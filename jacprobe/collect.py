@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jacprobe.errors import InputError, unknown_names
 from jacprobe.kept import KEPT, kept
-from jacprobe.requests import Delta, Jacobian, Knockout, Request
+from jacprobe.requests import Delta, Jacobian, Knockout, OverCells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,14 +26,13 @@ PROBES: dict[str, type[Delta] | type[Jacobian] | type[Knockout]] = {
 class Task:
     """An entry to fill: a request, and which names of its first axis."""
 
-    request: Request
+    request: OverCells
     names: tuple[str, ...]
 
     @property
     def title(self) -> str:
         """The request in words: probe, role, draw."""
-        draw = getattr(self.request, "draw", 0)
-        return f"{KEPT[type(self.request)].probe} {self.request.roles[0]} draw {draw}"
+        return f"{KEPT[type(self.request)].probe} {self.request.role} draw {self.request.draw}"
 
 
 def tasks(study: Study, probes: Sequence[str] = (), kds: int | None = None, draws: int = 1) -> list[Task]:
@@ -49,6 +48,13 @@ def tasks(study: Study, probes: Sequence[str] = (), kds: int | None = None, draw
         How many names of the first axis, spread evenly over the model's list; all where None.
     draws
         Disjoint draws of control cells.
+
+    Raises
+    ------
+    UnknownNameError
+        Unknown probes.
+    InputError
+        Numbers below 1, or fewer control cells than so many draws need.
     """
     unknown = [name for name in probes if name not in PROBES]
     if unknown:
@@ -58,6 +64,7 @@ def tasks(study: Study, probes: Sequence[str] = (), kds: int | None = None, draw
     found = []
     for role in study.models:
         identity = study.identity(role)
+        study.control_cells(role, draws - 1)  # fails before anything is computed where there are too few cells
         for probe in probes or PROBES:
             for draw in range(draws):
                 request = PROBES[probe](role, draw=draw)

@@ -77,6 +77,10 @@ class StoreError(JacprobeError):
     """An evidence store that cannot be read or written."""
 
 
+class NewerStoreError(StoreError):
+    """A store or entry that a newer version wrote: nothing is wrong with it, and it must stay as it is."""
+
+
 def unknown_names(kind: str, unknown: Iterable[str], known: Sequence[str], where: object = "") -> UnknownNameError:
     """Return the error that lists every unknown name, each with the nearest known ones."""
     unknown, known = list(unknown), list(known)

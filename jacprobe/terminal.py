@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -55,9 +56,12 @@ def _device(study: Study) -> str:
 
 
 class Collecting:
-    """Shows how far evidence is: one line per entry, done, rate, time left and bytes; plain where no terminal is."""
+    """Shows how far evidence is: one line per entry, done, rate, time left and bytes.
 
-    def __init__(self) -> None:
+    Where no terminal is, a plain line for each entry that is done, and one every `seconds` meanwhile.
+    """
+
+    def __init__(self, seconds: float = 30.0) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -70,6 +74,7 @@ class Collecting:
         )
         self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._lines: dict[str, Any] = {}
+        self._seconds, self._said = seconds, time.monotonic()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -83,13 +88,13 @@ class Collecting:
         title = task.title
         if title not in self._lines:
             self._lines[title] = self._bars.add_task(title, total=now.total, rest="")
-        left = f"{now.seconds_left:.0f} s left" if now.rate else "starting"
-        rest = f"{now.rate:.1f}/s, {left}, {now.nbytes / 2**20:.1f} MiB"
+        pace = f"{now.rate:.1f}/s, {now.seconds_left:.0f} s left" if now.rate else "starting"
+        rest = f"{'there' if now.done == now.total else pace}, {now.nbytes / 2**20:.1f} MiB"
         self._bars.update(self._lines[title], completed=now.done, rest=rest)
-        if now.done == now.total and self._bars.disable:
-            self._console.print(
-                f"{title}: {now.done}/{now.total} ({now.computed} computed), {now.nbytes / 2**20:.1f} MiB"
-            )
+        if self._bars.disable and (now.done == now.total or time.monotonic() > self._said + self._seconds):
+            self._said = time.monotonic()
+            text = f"{title}: {now.done}/{now.total} ({now.computed} computed), {rest}"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def verdict_line(line: Mapping[str, Any]) -> str:

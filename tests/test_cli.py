@@ -36,3 +36,28 @@ def test_errors_are_one_line_and_exit_code_2(tmp_path):
     assert run.returncode == 2
     assert run.stderr.startswith("jacprobe: ")
     assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_study_is_collected_listed_verified_and_cleared(tmp_path):
+    collect = ("collect", "demo", "--probe", "delta", "--kds", "2", "--store", str(tmp_path))
+    first, again = jacprobe(*collect), jacprobe(*collect)
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "delta fewshot/hepg2 draw 0: 2/2 (2 computed), there, 0.0 MiB" in first.stderr.splitlines()
+    assert len(again.stderr.splitlines()) == again.stderr.count("2/2 (0 computed)") == first.stderr.count("2 computed")
+    listed = json.loads(jacprobe("store", "list", "--json", "--store", str(tmp_path)).stdout)
+    assert {(entry["key"]["probe"], entry["chunks"], entry["shared"]) for entry in listed} == {("delta", 2, False)}
+    damaged = next(tmp_path.glob("*/values/c/0/0"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    verify = jacprobe("store", "verify", "--mend", "--store", str(tmp_path))
+    assert verify.returncode == 1
+    assert verify.stdout.startswith(f"{damaged}: ")
+    assert jacprobe("store", "verify", "--store", str(tmp_path)).stdout == "0 damaged\n"
+    assert str(tmp_path) in jacprobe("store", "size", "--store", str(tmp_path)).stdout
+    assert jacprobe("store", "gc", "--store", str(tmp_path)).stdout == ""
+
+
+def test_too_many_draws_are_refused_before_anything_is_computed(tmp_path):
+    run = jacprobe("collect", "demo", "--probe", "delta", "--kds", "1", "--draws", "100", "--store", str(tmp_path))
+    assert run.returncode == 2
+    assert "control cells for draw 99 of 32 each" in run.stderr
+    assert not list(tmp_path.iterdir())

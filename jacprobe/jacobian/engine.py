@@ -14,7 +14,7 @@ from jacprobe.jacobian.blocks import Unrecognised, recognise
 from jacprobe.jacobian.gemm import SWITCHES, Gemm, Way, choose
 from jacprobe.jacobian.generic import by_cells, jacobian_autograd, jacobian_by_cells, jacobian_generic, tangents
 from jacprobe.jacobian.local import local_jacobian
-from jacprobe.jacobian.memory import is_out_of_memory, too_little_memory
+from jacprobe.jacobian.memory import enough_memory, is_out_of_memory, too_little_memory
 from jacprobe.models.protocol import DifferentiableInPert
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Engine:
         return {"engine": self.name, "engine_why": self.why, "gemm": str(self.gemm)}
 
 
+@enough_memory("the engine's check", "engine")
 def prepare(
     model: DifferentiableInPert,
     encoded: Tensor,
@@ -112,6 +113,8 @@ def prepare(
     ------
     InputError
         Unknown engine or residual; the model is not differentiable in pert; "local" was asked for and does not hold.
+    JacprobeError
+        Memory does not suffice for the check.
     """
     if engine not in get_args(Name):
         raise InputError(given=f"engine {engine!r}", wanted=f"one of {', '.join(get_args(Name))}", where="engine")
@@ -160,6 +163,7 @@ def prepare(
     return Engine("generic", through_modules, why, at_once, generic)
 
 
+@enough_memory("the engine's check", "engine")
 def prepare_by_cells(
     model: DifferentiableInPert, encoded: Tensor, batch: Tensor, gemm: Way | Literal["auto"] = "auto"
 ) -> Engine:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
 
 from jacprobe.errors import JacprobeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -22,3 +28,20 @@ def too_little_memory(what: str, where: str) -> JacprobeError:
         mend="Use fewer control cells, a smaller dtype or a larger machine.",
         where=where,
     )
+
+
+@contextmanager
+def enough_memory(what: str, where: str) -> Iterator[None]:
+    """Turn running out of memory, where there is nothing to shrink, into an error that says for what; a decorator, too.
+
+    Raises
+    ------
+    JacprobeError
+        Memory ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise too_little_memory(what, where) from error
+        raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jacprobe.errors import InputError
 from jacprobe.probes.sets import EncodedCells, positions
 
 if TYPE_CHECKING:
@@ -92,9 +93,20 @@ def cosines(J: xr.DataArray, by: str, through: np.ndarray | None, bytes_at_once:
         Size of a block of genes.
     of
         What is compared, for the label.
+
+    Raises
+    ------
+    InputError
+        J has other axes, or no names of knockdowns.
+
+    Raises
+    ------
+    InputError
+        J has other axes, or no names of knockdowns.
     """
     import xarray as xr
 
+    require_axes(J, by)
     J = J.transpose("kd", "gene", by)
     n, genes, width = J.shape
     factor = None if through is None else np.asarray(np.linalg.qr(through.T, mode="r")).T
@@ -117,3 +129,14 @@ def cosines(J: xr.DataArray, by: str, through: np.ndarray | None, bytes_at_once:
         name="similarity",
         attrs={**J.attrs, "quantity": f"cosine between {of}", "units": "1"},
     )
+
+
+def require_axes(J: xr.DataArray, by: str) -> None:
+    """Raise `InputError` unless J is a DataArray (kd, gene, `by`) with the names of its knockdowns."""
+    axes = [str(axis) for axis in getattr(J, "dims", ())]
+    if set(axes) != {"kd", "gene", by} or "kd" not in J.coords:
+        raise InputError(
+            given=f"{type(J).__name__} with axes {', '.join(axes) or 'without names'}",
+            wanted=f"a DataArray (kd, gene, {by}) with the names of the knockdowns",
+            where="J",
+        )

@@ -9,6 +9,7 @@ import torch
 from jacprobe.cells import BatchRule, ControlCells, prepare_cells
 from jacprobe.errors import InputError, unknown_names
 from jacprobe.jacobian.gemm import SWITCHES, choose
+from jacprobe.jacobian.memory import enough_memory
 from jacprobe.models.protocol import DifferentiableInPert, PerturbationModel
 from jacprobe.probes.sets import in_passes
 
@@ -120,6 +121,7 @@ def perturbation_names(model: PerturbationModel, asked: Sequence[str] | None) ->
     return names
 
 
+@enough_memory("encoding cells and perturbations", "control_cells")
 @torch.no_grad()
 def predictions(model: PerturbationModel, values: Tensor, batch: Tensor) -> Callable[[Tensor], Tensor]:
     """Return predictions [B, S, G] as a function of perturbations [B], for control cells [S, G] and batches [S].

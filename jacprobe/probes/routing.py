@@ -9,7 +9,7 @@ import torch
 from jacprobe.errors import InputError
 from jacprobe.jacobian.engine import Name, Residual, prepare
 from jacprobe.models.protocol import LinearPertEncoder
-from jacprobe.probes.jacobians import BYTES_AT_ONCE, JacobianAt, cosines
+from jacprobe.probes.jacobians import BYTES_AT_ONCE, JacobianAt, cosines, require_axes
 from jacprobe.probes.response import perturbation_names
 from jacprobe.probes.sets import encode, labels
 
@@ -114,6 +114,11 @@ def similarity(J: xr.DataArray, bytes_at_once: int = BYTES_AT_ONCE) -> xr.DataAr
     -------
     DataArray
         (kd, kd_other), float64; NaN beside a Jacobian that is 0.
+
+    Raises
+    ------
+    InputError
+        J has other axes.
     """
     return cosines(J, "latent", None, bytes_at_once, "Jacobians by the perturbation vector")
 
@@ -140,7 +145,7 @@ def onehot_similarity(J: xr.DataArray, model: Any, bytes_at_once: int = BYTES_AT
     Raises
     ------
     InputError
-        The encoder is not a single affine map, or of another width than J.
+        J has other axes; the encoder is not a single affine map, or of another width than J.
     """
     W = _fitting_weight(J, model)
     return cosines(J, "latent", W, bytes_at_once, "Jacobians by the one-hot perturbation")
@@ -188,6 +193,7 @@ def onehot_norms(J: xr.DataArray, model: Any) -> xr.DataArray:
 
 
 def _fitting_weight(J: xr.DataArray, model: Any) -> np.ndarray:
+    require_axes(J, "latent")
     W = _encoder_weight(model)
     if W.shape[0] != J.sizes["latent"]:
         raise InputError(

@@ -10,7 +10,7 @@ import torch
 
 from jacprobe.cells import BatchRule, ControlCells, prepare_cells
 from jacprobe.errors import InputError, unknown_names
-from jacprobe.jacobian.memory import is_out_of_memory, too_little_memory
+from jacprobe.jacobian.memory import enough_memory, is_out_of_memory, too_little_memory
 from jacprobe.models.protocol import DifferentiableInPert
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class EncodedCells:
     vectors: Tensor
 
 
+@enough_memory("encoding cells and perturbations", "control_cells")
 @torch.no_grad()
 def encode(model: Any, control_cells: Any, batch: BatchRule = "first") -> EncodedCells:
     """Return control cells checked and encoded; parameters and errors as in `jacprobe.cells.prepare_cells`.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import uuid
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jacprobe.errors import StoreError
+from jacprobe.errors import NewerStoreError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ class Entry:
 
     def _read(self, attributes: Any) -> None:
         if self.format > FORMAT:
-            raise StoreError(
+            raise NewerStoreError(
                 given=f"an entry of format {self.format}",
                 wanted=f"format {FORMAT}, the newest that this version knows",
                 mend="Update jacprobe, or give another store.",
@@ -99,6 +100,11 @@ class Entry:
             raise StoreError(
                 f"no array ({error})", "values", "Delete the folder: it is computed again.", self.path
             ) from error
+
+    @property
+    def chunk_nbytes(self) -> int:
+        """Size of one chunk on disk: its values and four bytes of checksum."""
+        return math.prod(self._array.shape[1:]) * self._array.dtype.itemsize + 4
 
     def require_labels(self, labels: Labels) -> None:
         """Raise `StoreError` if the entry has other labels than these."""

@@ -37,7 +37,7 @@ class Progress:
     rate
         Chunks per second that have come about since the start, by all processes; 0 at first.
     seconds_left
-        What is left at that rate; infinite at first.
+        What is left at that rate; infinite while there is no rate.
     nbytes
         Size of the chunks there.
     """
@@ -79,7 +79,7 @@ def fill(
     """
     wanted = list(entry.names) if labels is None else list(labels)
     left = [label for label in wanted if not _sound(entry, label)]
-    report = _Reporter(progress, len(wanted), len(wanted) - len(left))
+    report = _Reporter(progress, len(wanted), len(wanted) - len(left), entry.chunk_nbytes)
     computed = 0
     while left:
         held = []
@@ -92,7 +92,7 @@ def fill(
                     entry.sweep(label)
                     entry.write(label, compute(label))
                     computed += 1
-            report(computed, entry.chunk_path(label).stat().st_size)
+            report(computed)
         if len(held) == len(left):
             time.sleep(_WAIT_SECONDS)
         left = held
@@ -127,7 +127,7 @@ def evidence(
     only
         Labels of the first axis that are wanted; all where None.
     progress
-        As in `fill`.
+        As in `fill`; called once where nothing is missing.
 
     Returns
     -------
@@ -143,6 +143,7 @@ def evidence(
     for found in store.find(key):
         found.require_labels(labels)
         if all(found.has(label) for label in wanted):
+            _Reporter(progress, len(wanted), len(wanted), found.chunk_nbytes)
             return chosen(found)
     entry = store.entry(key, labels, dtype, attrs or {})
     fill(entry, compute, wanted, progress)
@@ -183,15 +184,14 @@ def _sound(entry: Entry, label: str | int) -> bool:
 class _Reporter:
     """Turns counts into progress."""
 
-    def __init__(self, tell: Callable[[Progress], None] | None, total: int, done: int) -> None:
-        self._tell, self._total, self._before = tell, total, done
+    def __init__(self, tell: Callable[[Progress], None] | None, total: int, done: int, chunk_nbytes: int) -> None:
+        self._tell, self._total, self._before, self._chunk_nbytes = tell, total, done, chunk_nbytes
         self._start = time.monotonic()
-        self._done, self._bytes = done, 0
+        self._done = done
         self._say(0)
 
-    def __call__(self, computed: int, nbytes: int) -> None:
+    def __call__(self, computed: int) -> None:
         self._done += 1
-        self._bytes = nbytes * self._done
         self._say(computed)
 
     def _say(self, computed: int) -> None:
@@ -199,5 +199,6 @@ class _Reporter:
             return
         seconds = time.monotonic() - self._start
         rate = (self._done - self._before) / seconds if seconds and self._done > self._before else 0.0
-        left = (self._total - self._done) / rate if rate else float("inf")
-        self._tell(Progress(self._done, self._total, computed, rate, left, self._bytes))
+        missing = self._total - self._done
+        left = missing / rate if rate else float("inf") if missing else 0.0
+        self._tell(Progress(self._done, self._total, computed, rate, left, self._done * self._chunk_nbytes))

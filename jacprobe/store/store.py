@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jacprobe.errors import StoreError
+from jacprobe.errors import NewerStoreError, StoreError
 from jacprobe.store.entry import FORMAT, Entry, create
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _check_version(root: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"unreadable ({error})", "the mark of a jacprobe store", "Delete this file.", mark) from error
     if found > FORMAT:
-        raise StoreError(
+        raise NewerStoreError(
             given=f"a store of format {found}",
             wanted=f"format {FORMAT}, the newest that this version knows",
             mend="Update jacprobe, or give another store.",

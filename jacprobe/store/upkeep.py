@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jacprobe.errors import StoreError
+from jacprobe.errors import NewerStoreError, StoreError
 from jacprobe.store.entry import Entry
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ def verify(store: Store, mend: bool = False) -> list[Fault]:
 
     With `mend`, damaged chunks and entries of the own store are deleted, so that the next run computes them again;
     shared stores are never changed.
+
+    Raises
+    ------
+    NewerStoreError
+        An entry that a newer version wrote, which this one can neither check nor may delete.
     """
     faults = []
     for layer in store.layers:
@@ -104,6 +109,8 @@ def verify(store: Store, mend: bool = False) -> list[Fault]:
             mending = mend and layer == store.root
             try:
                 faults.extend(_damaged_chunks(Entry(path), mending))
+            except NewerStoreError:
+                raise
             except StoreError as error:
                 faults.append(Fault(path, None, error.given))
                 if mending:

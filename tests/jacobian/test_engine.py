@@ -175,6 +175,18 @@ def test_out_of_memory_for_several_knockdowns_takes_them_one_by_one(tiny, cells,
     torch.testing.assert_close(engine(pert), wanted, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["auto", "generic"])
+def test_out_of_memory_before_anything_is_computed_is_an_error_that_says_so(tiny, cells, monkeypatch, name):
+    model = tiny()
+
+    def forward(*_args):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(model, "forward", forward)
+    with pytest.raises(JacprobeError, match="out of memory for the engine's check"):
+        prepare(model, model.encode_cells(cells), BATCH, engine=name)
+
+
 def test_out_of_memory_for_a_single_direction_is_an_error(tiny, cells):
     model = tiny()
     engine = prepare(model, model.encode_cells(cells), BATCH, engine="generic")

@@ -111,6 +111,20 @@ def test_similarity_is_the_cosine_of_flattened_jacobians(bytes_at_once):
     np.testing.assert_allclose(similarity(labelled(values.astype(np.float32)), bytes_at_once), found, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (labelled(np.ones((3, 4, 2))).rename(latent="encoded"), "axes kd, gene, encoded; wanted a DataArray"),
+        (labelled(np.ones((3, 4, 2))).drop_vars("kd"), "wanted a DataArray .* names of the knockdowns"),
+        (np.ones((3, 4, 2)), "ndarray with axes without names"),
+    ],
+)
+def test_other_arrays_are_no_jacobians(given, message):
+    for take in (similarity, lambda J: onehot_similarity(J, build())):
+        with pytest.raises(InputError, match=message):
+            take(given)
+
+
 def test_similarity_of_stored_jacobians_is_that_of_jacobians_in_memory(tmp_path):
     J = labelled(np.random.default_rng(0).normal(size=(6, 23, 12)).astype(np.float32))
     entry = put(Store.at(tmp_path), {"probe": "Routing"}, J, source="a test")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jacprobe.errors import StoreError
-from jacprobe.store.fill import evidence, fill
+from jacprobe.store.fill import Progress, evidence, fill
 from jacprobe.store.store import Store
 
 WORKER = """
@@ -218,4 +218,11 @@ def test_progress_tells_done_rate_time_left_and_bytes(store, key, labels, values
     assert (seen[0].rate, seen[0].seconds_left) == (0, math.inf)
     assert seen[-1].rate > 0
     assert seen[-1].seconds_left == 0
-    assert seen[-1].nbytes == 6 * (6 * 4 + 4)
+    assert [p.nbytes for p in seen] == [done * (6 * 4 + 4) for done in (1, 2, 3, 4, 5, 6)]
+
+
+def test_progress_tells_once_of_what_is_there_already(store, key, labels, values):
+    evidence(store, key, labels, values)
+    seen = []
+    evidence(store, key, labels, values, progress=seen.append)
+    assert seen == [Progress(done=6, total=6, computed=0, rate=0, seconds_left=0, nbytes=6 * (6 * 4 + 4))]

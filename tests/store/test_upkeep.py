@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from jacprobe.errors import NewerStoreError
 from jacprobe.store.fill import evidence
 from jacprobe.store.store import Store
 from jacprobe.store.upkeep import Fault, gc, list_entries, size, verify
@@ -63,6 +64,16 @@ def test_verify_mends_broken_metadata_by_removing_the_entry(filled, key):
     assert [(fault.path, fault.label) for fault in verify(filled)] == [(entry.path, None)]
     verify(filled, mend=True)
     assert not entry.path.exists()
+
+
+def test_an_entry_of_a_newer_version_is_not_taken_for_damaged_and_never_deleted(filled, key):
+    (entry,) = filled.find(key)
+    meta = entry.path / "zarr.json"
+    meta.write_text(meta.read_text().replace('"format": 1', '"format": 2'))
+    for look in (lambda: verify(filled, mend=True), lambda: gc(filled, {"Routing": 9}), lambda: list_entries(filled)):
+        with pytest.raises(NewerStoreError, match=r"entry of format 2.*Update jacprobe"):
+            look()
+    assert meta.exists()
 
 
 def test_verify_changes_nothing_in_a_shared_store(filled, key, tmp_path):
