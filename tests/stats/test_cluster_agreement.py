@@ -19,7 +19,7 @@ from jacprobe.stats.cluster_agreement import (
     largest_cluster,
     reproducible_clusters,
 )
-from jacprobe.stats.clusterings import adjusted_rand_index, cuts
+from jacprobe.stats.clusterings import Linkage, adjusted_rand_index, cuts
 from jacprobe.verdicts.criteria import Above, NotElevated, Reproduces
 from jacprobe.verdicts.judge import Multiplicity, Verdict, judge
 
@@ -44,7 +44,7 @@ def truth(rng):
 def test_cuts_are_those_of_scipy_on_unit_rows(rng):
     X = rng.normal(size=(60, 20)) * rng.uniform(1, 9, (60, 1))
     cosine = pdist(X, "cosine")
-    trees = {
+    trees: dict[Linkage, np.ndarray] = {
         "ward": linkage(X / np.linalg.norm(X, axis=1, keepdims=True), "ward"),
         "average": linkage(cosine, "average"),
         "ward-on-cosine": linkage(cosine, "ward"),
@@ -154,8 +154,8 @@ def test_two_trainings_alike_are_rarely_found_to_agree_more(rng):
     found = 0
     for _ in range(60):
         truth = rng.integers(1, K + 1, 60)
-        models = [[shaken(truth, 0.4, rng)] for _ in range(3)]
-        estimate = agreement_below_replicate(*models, rng)
+        a, replicate, other = ([shaken(truth, 0.4, rng)] for _ in range(3))
+        estimate = agreement_below_replicate(a, replicate, other, rng)
         assert estimate.p is not None
         found += judge(Above(0, 0.05), estimate, Multiplicity(estimate.p, 0.0)).verdict == Verdict.SUPPORTED
     assert found <= 7
