@@ -13,6 +13,7 @@ from scipy import stats
 from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.estimate import Alternative, Estimate
 from jacprobe.stats import intervals, nulls
+from jacprobe.stats.clustered import beyond_clusters
 from jacprobe.stats.labels import Labelled, axis_names, common, locate, rows
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def vector_contrast(
     *,
     controls: Any = None,
     magnitudes: Any = None,
+    clusters: Any = None,
     permutations: int = 9999,
     alternative: Alternative = "greater",
 ) -> Estimate:
@@ -54,6 +56,9 @@ def vector_contrast(
         Names to compare with instead of all other KDs.
     magnitudes
         Response magnitude of each KD, shape (n,), matched by name.
+    clusters
+        Response cluster of each KD, by name: p and interval then allow for clusters that differ at random
+        (`beyond_clusters`), as they must for a set that stands in one cluster.
     permutations
         Draws B.
     alternative
@@ -91,7 +96,7 @@ def vector_contrast(
     else:
         drawn = [_relabelled(pooled, k, effect, rng, permutations, alternative)]
     ci, ci90, se, df = _intervals(x, y, effect)
-    return Estimate(
+    estimate = Estimate(
         effect,
         k,
         ci,
@@ -111,6 +116,7 @@ def vector_contrast(
             "others": len(y),
         },
     )
+    return estimate if clusters is None else beyond_clusters(estimate, vector, found.index, others, clusters)
 
 
 def panel_contrast(
@@ -122,6 +128,7 @@ def panel_contrast(
     absolute: bool = True,
     relative: bool = True,
     magnitudes: Any = None,
+    clusters: Any = None,
     permutations: int = 9999,
     alternative: Alternative = "greater",
 ) -> Estimate:
@@ -144,7 +151,7 @@ def panel_contrast(
         Mean of |J|, else of signed J.
     relative
         In units of the mean over all KDs of |J|.
-    magnitudes, permutations, alternative
+    magnitudes, clusters, permutations, alternative
         As in `vector_contrast`.
 
     Returns
@@ -170,7 +177,8 @@ def panel_contrast(
     per_kd = (np.abs(live) if absolute else live).mean(axis=1) / scale
     estimate = vector_contrast(
         Labelled(per_kd, panel.names), pathway, rng,
-        controls=controls, magnitudes=magnitudes, permutations=permutations, alternative=alternative,
+        controls=controls, magnitudes=magnitudes, clusters=clusters,
+        permutations=permutations, alternative=alternative,
     )  # fmt: skip
     targets = axis_names(J, panel.values.ndim - 1)
     dropped = tuple(f"target {targets[i]}" for i in np.flatnonzero(dead))

@@ -12,7 +12,7 @@ from scipy import stats
 from jacprobe.errors import InputError
 from jacprobe.estimate import Alternative, Estimate
 from jacprobe.stats import intervals, nulls, published
-from jacprobe.stats.labels import Labelled, axis_names, common, rows
+from jacprobe.stats.labels import axis_names, common, rows
 from jacprobe.stats.multiplicity import by
 from jacprobe.stats.ranks import clopper_pearson
 
@@ -117,12 +117,20 @@ def profile_agreement(
     )
 
 
-def share_anticorrelated(a: Any, b: Any, rng: np.random.Generator | None = None) -> Estimate:  # noqa: ARG001 - every measure takes rng, used or not
+def share_anticorrelated(
+    a: Any,
+    b: Any,
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
+    *,
+    threshold: float = 0.4,
+) -> Estimate:
     """Return the share of units whose profiles are anti-correlated: r < 0 and BY-adjusted p <= .05.
 
-    Spearman's r per unit, with the effective number of independent outputs, the participation ratio of the profiles'
-    singular values, in place of the number of genes. The estimate's p is the smallest adjusted one among r < 0: whether
-    any unit is. The interval is the exact binomial one over units.
+    Spearman's r per unit. As independent outputs count 1 + 1 / mean(r_ij^2) over mismatched units i != j, at most the
+    genes: as many as would scatter unrelated profiles that widely. The estimate's p is the smallest adjusted one among
+    r < 0: whether any unit is. The interval runs from the exact binomial bound of those shown to be anti-correlated up
+    to that of those which the data do not keep from r <= -threshold (Fisher's z per unit): a test that could not have
+    seen them leaves them possible.
 
     Parameters
     ----------
@@ -130,6 +138,8 @@ def share_anticorrelated(a: Any, b: Any, rng: np.random.Generator | None = None)
         Profiles, shape (unit, gene).
     rng
         Not used.
+    threshold
+        Size of an anti-correlation of interest.
 
     Raises
     ------
@@ -137,19 +147,26 @@ def share_anticorrelated(a: Any, b: Any, rng: np.random.Generator | None = None)
         As in `profile_agreement`.
     """
     names, lacking, R, genes = _cross_correlations(a, b, "spearman")
-    effective = min(float(genes), *(_effective_outputs(side) for side in (a, b)))
+    n = len(names)
     r = np.clip(np.diagonal(R), -0.999999, 0.999999)
+    scatter = (float(np.square(R).sum()) - float(np.square(np.diagonal(R)).sum())) / (n * (n - 1))
+    effective = min(float(genes), 1 + 1 / max(scatter, 1e-12))
     df = max(effective - 2, 1.0)
     p = np.clip(2 * stats.t.sf(np.abs(r) * np.sqrt(df / (1 - r**2)), df), np.finfo(float).tiny, 1.0)
     adjusted = by(p.tolist())
     negative = (r < 0) & (adjusted <= 0.05)
-    n, hits = len(names), int(negative.sum())
-    ci, ci90 = (clopper_pearson(hits, n, level) for level in (0.95, 0.90))
+    hits = int(negative.sum())
+    ends = []
+    for level in (0.95, 0.90):
+        reach = float(stats.norm.ppf(0.5 + level / 2)) / math.sqrt(effective - 3) if effective > 3 else math.inf
+        possible = int(np.count_nonzero(np.arctanh(r) - reach <= -math.atanh(threshold)))
+        ends.append((clopper_pearson(hits, n, level)[0], clopper_pearson(max(hits, possible), n, level)[1], possible))
+    (low, high, possible), (low90, high90, _) = ends
     return Estimate(
         hits / n,
         n,
-        ci,
-        ci90,
+        (low, high),
+        (low90, high90),
         float(adjusted[r < 0].min(initial=1.0)),
         "greater",
         least_n=LEAST_UNITS,
@@ -160,6 +177,7 @@ def share_anticorrelated(a: Any, b: Any, rng: np.random.Generator | None = None)
             "anticorrelated": [name for name, one in zip(names, negative, strict=True) if one],
             "effective_outputs": effective,
             "negative": int(np.count_nonzero(r < 0)),
+            f"not_kept_from_r_of_{-threshold:g}": possible,
         },
     )
 
@@ -249,8 +267,16 @@ def matched_correlations(a: Any, b: Any, method: Method = "pearson") -> tuple[tu
     return names, np.diagonal(R).copy()
 
 
-def _cross_correlations(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray, int]:
-    """Return shared units, units of one side only, correlations of all units of A with all of B, and the gene count."""
+def matched_profiles(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray, FloatArray]:
+    """Return shared units, units of one side only, and both sides' profiles over shared genes, each of length 1.
+
+    Profiles, or their ranks, are centred: the product of two rows is their correlation.
+
+    Raises
+    ------
+    InputError
+        If fewer than three units or genes are shared, or a profile is constant.
+    """
     A, B = rows(a, "a", ndim=2), rows(b, "b", ndim=2)
     names, lacking = common({"a": A, "b": B})
     genes_a, genes_b = axis_names(a, 1), axis_names(b, 1)
@@ -269,11 +295,10 @@ def _cross_correlations(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...]
             flat = [names[i] for i in np.flatnonzero(length <= 1e-12)]
             raise InputError(f"constant profiles: {', '.join(flat[:5])}", "profiles that vary over genes", where=where)
         standard.append(centred / length)
-    return names, lacking, standard[0] @ standard[1].T, len(shared)
+    return names, lacking, standard[0], standard[1]
 
 
-def _effective_outputs(profiles: Any) -> float:
-    values: Labelled = rows(profiles, "profiles", ndim=2)
-    centred = values.values - values.values.mean(axis=0)
-    power = np.square(np.linalg.svd(centred, compute_uv=False))
-    return float(power.sum() ** 2 / np.square(power).sum())
+def _cross_correlations(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray, int]:
+    """Return shared units, units of one side only, correlations of all units of A with all of B, and the gene count."""
+    names, lacking, x, y = matched_profiles(a, b, method)
+    return names, lacking, x @ y.T, x.shape[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -17,6 +17,7 @@ from jacprobe.stats.labels import axis_names, locate, rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jacprobe.estimate import Interval
     from jacprobe.stats.labels import FloatArray
 
 LEAST_DRAWS = 5
@@ -31,6 +32,7 @@ def percentile_rank(
     descending: bool = True,
     looked_at: int = 1,
     control: float | None = None,
+    alternative: Literal["less", "greater"] = "less",
 ) -> Estimate:
     """Return rank / n of one knockdown (KD), or the largest such percentile of several.
 
@@ -53,6 +55,8 @@ def percentile_rank(
         How many KDs were looked at before this one was named: p = rank / (n + 1) times that number.
     control
         The control's own value, for the published rank that counted it as a KD.
+    alternative
+        The side of p: near the top, "less", or near the bottom, with n + 1 - rank in place of rank.
 
     Raises
     ------
@@ -79,7 +83,10 @@ def percentile_rank(
         effect = _percentile(float(log_odds.mean()), n)
         ci, ci90 = ((_percentile(low, n), _percentile(high, n)) for low, high in bounds)
         flags += () if count >= LEAST_DRAWS else (f"{count} control-cell draws: a wide interval",)
-    p = min(1.0, looked_at * float(ranks[worst]) / (n + 1))
+    from_end = float(ranks[worst]) if alternative == "less" else n + 1 - float(ranks[worst])
+    p = min(1.0, looked_at * from_end / (n + 1))
+    if looked_at > 1 and p > 0.05:
+        flags += (f"named after looking at {looked_at} knockdowns: p = {p:.2g}",)
     centre = float(np.median(vector.values))
     spread = 1.4826 * float(np.median(np.abs(vector.values - centre)))
     place = int(found.index[worst])
@@ -89,7 +96,7 @@ def percentile_rank(
         ci,
         ci90,
         p,
-        "less",
+        alternative,
         (Null("any KD could have this rank", p, 0.5, math.sqrt(1 / 12), 0, min(1.0, looked_at / (n + 1))),),
         dropped=found.unknown,
         flags=flags,
@@ -109,10 +116,15 @@ def outranks(
     kd: str,
     others: Sequence[str],
     rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
+    *,
+    normal: bool = False,
 ) -> Estimate:
-    """Return the least share of control-cell draws in which one knockdown's value is above each of the others'.
+    """Return the least chance, over control-cell draws, that one knockdown's value is above each of the others'.
 
-    The interval is the exact binomial one (Clopper & Pearson 1934) of that share.
+    It is the share of draws, with the exact binomial interval (Clopper & Pearson 1934), whose lower one-sided bound is
+    .05^(1 / R) at best: above .95 from 59 draws on. `normal` takes the differences d as normal over draws, which are
+    means over cells: the chance is Phi(delta) with delta = mean(d) / sd(d), var(delta) = 1 / R + delta^2 / 2 (R - 1)
+    (Johnson & Welch 1940), so that 20 draws can tell. The bound that must hold against every rival is the outermost.
 
     Parameters
     ----------
@@ -122,6 +134,8 @@ def outranks(
         Names.
     rng
         Not used.
+    normal
+        Whether the differences are taken as normal.
 
     Raises
     ------
@@ -131,14 +145,38 @@ def outranks(
     table = rows(draws, "draws", ndim=2)
     names = axis_names(draws, 1)
     locate([kd, *others], names, 1 + len(others), "kd")
-    if len(table.values) < 2:
+    R = len(table.values)
+    if R < 2:
         raise EvidenceMissingError("one control-cell draw", "several", "a share over draws needs them", "draws")
     value = table.values[:, names.index(kd)]
-    shares = {other: float(np.mean(value > table.values[:, names.index(other)])) for other in others}
-    least = min(shares, key=lambda other: shares[other])
-    wins, R = round(shares[least] * len(value)), len(value)
-    ci, ci90 = (clopper_pearson(wins, R, level) for level in (0.95, 0.90))
-    return Estimate(shares[least], R, ci, ci90, flags=(f"decided by {least}",), diagnostics={"shares": shares})
+    lead = {other: value - table.values[:, names.index(other)] for other in others}
+    shares = {other: float(np.mean(d > 0)) for other, d in lead.items()}
+    chance = _normal_chance if normal else _exact_chance
+    chances = {other: chance(d, 0.95)[0] for other, d in lead.items()}
+    least = min(chances, key=lambda other: chances[other])
+    ci, ci90 = (_least_of([chance(d, level)[1] for d in lead.values()]) for level in (0.95, 0.90))
+    flags = (f"decided by {least}",)
+    return Estimate(chances[least], R, ci, ci90, flags=flags, diagnostics={"shares": shares, "draws": R})
+
+
+def _least_of(intervals: Sequence[Interval]) -> Interval:
+    return min(low for low, _ in intervals), min(high for _, high in intervals)
+
+
+def _exact_chance(d: FloatArray, level: float) -> tuple[float, Interval]:
+    wins, R = int(np.count_nonzero(d > 0)), len(d)
+    return wins / R, clopper_pearson(wins, R, level)
+
+
+def _normal_chance(d: FloatArray, level: float) -> tuple[float, Interval]:
+    R, sd = len(d), float(d.std(ddof=1))
+    if sd == 0:
+        sure = float(np.sign(d[0]) + 1) / 2
+        return sure, (sure, sure)
+    delta = float(d.mean()) / sd
+    reach = float(stats.norm.ppf(0.5 + level / 2)) * math.sqrt(1 / R + delta**2 / (2 * (R - 1)))
+    low, centre, high = (float(stats.norm.cdf(delta + shift)) for shift in (-reach, 0.0, reach))
+    return centre, (low, high)
 
 
 def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:

@@ -70,7 +70,7 @@ def vector_correlation(
     drawn = [replace(null, p=max(null.p, least), least_p=least)]
     if shared is not None:
         drawn.append(_feature_null(a, v, names, shared, prepare, effect, rng, permutations, alternative))
-    without = _without_each(a, b)
+    without = without_each(a, b)
     se = intervals.jackknife_se(without)
     ci, ci90 = intervals.t_intervals(effect, se, n - 1)
     scales = {"pearson": _standard, "spearman": _standard_ranks}
@@ -101,7 +101,7 @@ def _standard_ranks(v: FloatArray) -> FloatArray:
     return _standard(stats.rankdata(v))
 
 
-def _without_each(a: FloatArray, b: FloatArray) -> FloatArray:
+def without_each(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the correlation of centred unit vectors without each unit: deleting i leaves sums -a_i and 1 - a_i^2."""
     m = len(a) - 1
     cross, aa, bb = float(a @ b) - a * b - a * b / m, 1 - a**2 - a**2 / m, 1 - b**2 - b**2 / m
