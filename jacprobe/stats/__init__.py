@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         coclustering,
         coclustering_difference,
         enrichment,
-        enrichment_table,
         output_enrichment,
     )
     from jacprobe.stats.own_gene import own_gene_contrast
@@ -44,7 +43,6 @@ _HOME = {
     "coclustering_difference": "overlap",
     "draw_spread": "reproduction",
     "enrichment": "overlap",
-    "enrichment_table": "overlap",
     "exact": "deterministic",
     "flip": "reproduction",
     "holm": "multiplicity",
@@ -87,7 +85,6 @@ __all__ = [
     "coclustering_difference",
     "draw_spread",
     "enrichment",
-    "enrichment_table",
     "exact",
     "flip",
     "holm",

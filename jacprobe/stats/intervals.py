@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from scipy import stats
 
 from jacprobe.estimate import Alternative, Interval
+from jacprobe.stats.labels import require_one_of
 
 if TYPE_CHECKING:
     from jacprobe.stats.labels import FloatArray, IntArray
@@ -50,6 +51,7 @@ def grouped_jackknife_se(effect: float, replicates: FloatArray, sizes: IntArray)
 
 def student_p(effect: float, se: float, df: float, alternative: Alternative) -> float:
     """Return the Student p of an effect against 0; the least double where it underflows, so never 0."""
+    require_one_of(alternative, get_args(Alternative), "alternative")
     t = effect / se if se > 0 else math.copysign(math.inf, effect) if effect else 0.0
     tail = {"greater": stats.t.sf(t, df), "less": stats.t.cdf(t, df), "two-sided": 2 * stats.t.sf(abs(t), df)}
     return min(1.0, max(float(tail[alternative]), float(np.finfo(float).tiny)))

@@ -57,6 +57,12 @@ class Members:
         return (twice,) if self.duplicates else ()
 
 
+def require_one_of(value: object, known: Sequence[str], where: str) -> None:
+    """Raise `InputError` if an option is none of the known ones."""
+    if value not in known:
+        raise InputError(repr(value), f"one of {', '.join(known)}", where=where)
+
+
 def is_labelled(array: object) -> bool:
     """Tell an xarray.DataArray without importing xarray."""
     return hasattr(array, "dims") and hasattr(array, "coords")
@@ -78,9 +84,12 @@ def rows(array: Any, where: str, *, ndim: int | None = None, finite: bool = True
     Raises
     ------
     InputError
-        On a wrong number of dimensions, repeated names or values that are not finite.
+        On a wrong number of dimensions, repeated names or values that are not finite numbers.
     """
-    values = np.asarray(getattr(array, "values", array), dtype=np.float64)
+    try:
+        values = np.asarray(getattr(array, "values", array), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"values that are no numbers ({error})", "an array of numbers", where=where) from error
     if ndim is not None and values.ndim != ndim:
         raise InputError(f"{values.ndim} dimensions", f"{ndim}", where=where)
     if values.size == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from scipy import stats
@@ -13,7 +13,7 @@ from jacprobe.errors import InputError
 from jacprobe.estimate import Alternative, Estimate, Null
 from jacprobe.stats import hubs, intervals, nulls, published
 from jacprobe.stats.correlations import with_and_without_nodes
-from jacprobe.stats.labels import Labelled, common, rows, square
+from jacprobe.stats.labels import Labelled, common, require_one_of, rows, square
 from jacprobe.stats.relabelling import Scheme, describe, scheme_for
 from jacprobe.stats.semipartial import double_semipartial
 
@@ -85,6 +85,7 @@ def matrix_correlation(
         If a matrix is no similarity matrix, fewer than four KDs are shared, or `scales` lacks the scale of `method`.
     """
     nulls.check_draws(permutations)
+    require_one_of(method, get_args(Method), "method")
     shown: Scale = "raw" if method == "pearson" else "ranks"
     if shown not in scales:
         raise InputError(f"method {method!r} without {shown!r} among the scales", "its own scale", where="scales")
@@ -171,6 +172,8 @@ def matrix_correlation_difference(
     InputError
         If a matrix is no similarity matrix, or fewer than four KDs are shared.
     """
+    for name, value in (("method", method), ("second_method", second_method or method)):
+        require_one_of(value, get_args(Method), name)
     sides = {
         name: square(matrix, name, 4) for name, matrix in zip(("a1", "b1", "a2", "b2"), (a1, b1, a2, b2), strict=True)
     }
@@ -191,7 +194,12 @@ def matrix_correlation_difference(
     )
 
 
-def noise_ceiling(first: tuple[Any, Any], second: tuple[Any, Any], method: Method = "pearson") -> float:
+def noise_ceiling(
+    first: tuple[Any, Any],
+    second: tuple[Any, Any],
+    method: Method = "pearson",
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every function of the rules takes rng, used or not
+) -> float:
     """Return the highest correlation that the noise of two matrices lets through.
 
     sqrt(R_a R_b), each R the correlation of a matrix between disjoint halves of the control cells, stepped up to the
@@ -203,12 +211,15 @@ def noise_ceiling(first: tuple[Any, Any], second: tuple[Any, Any], method: Metho
         The two halves of each matrix, each (n, n).
     method
         "pearson" or "spearman".
+    rng
+        Not used.
 
     Raises
     ------
     InputError
         If a matrix does not correlate with its other half: there is no ceiling then.
     """
+    require_one_of(method, get_args(Method), "method")
     whole = []
     for where, halves in (("first", first), ("second", second)):
         pair = {

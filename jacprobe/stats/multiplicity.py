@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from jacprobe.stats.labels import FloatArray
 
 
-def holm(p: Sequence[float], size: int | None = None) -> FloatArray:
+def holm(
+    p: Sequence[float],
+    size: int | None = None,
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every function of the rules takes rng, used or not
+) -> FloatArray:
     """Return Holm's step-down adjusted p (Holm 1979).
 
     Parameters
@@ -25,6 +29,8 @@ def holm(p: Sequence[float], size: int | None = None) -> FloatArray:
         The family's p, shape (m,).
     size
         Size of the family where members have no p (NOT EVALUATED): they count as p = 1.
+    rng
+        Not used.
 
     Raises
     ------
@@ -40,13 +46,21 @@ def holm(p: Sequence[float], size: int | None = None) -> FloatArray:
     return adjusted[: len(values)]
 
 
-def bh(p: Sequence[float], size: int | None = None) -> FloatArray:
+def bh(
+    p: Sequence[float],
+    size: int | None = None,
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every function of the rules takes rng, used or not
+) -> FloatArray:
     """Return p adjusted for the false discovery rate under independence (Benjamini & Hochberg 1995); see `holm`."""
     values, padded = _padded(p, size, "bh")
     return stats.false_discovery_control(padded, method="bh")[: len(values)]
 
 
-def by(p: Sequence[float], size: int | None = None) -> FloatArray:
+def by(
+    p: Sequence[float],
+    size: int | None = None,
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every function of the rules takes rng, used or not
+) -> FloatArray:
     """Return p adjusted for the false discovery rate under any dependence (Benjamini & Yekutieli 2001); see `holm`."""
     values, padded = _padded(p, size, "by")
     return stats.false_discovery_control(padded, method="by")[: len(values)]
@@ -63,7 +77,9 @@ def _padded(p: Sequence[float], size: int | None, where: str) -> tuple[FloatArra
 
 
 def intersection_union(
-    estimates: Mapping[str, Estimate], claim: Literal["everywhere", "nowhere"] = "everywhere"
+    estimates: Mapping[str, Estimate],
+    claim: Literal["everywhere", "nowhere"] = "everywhere",
+    rng: np.random.Generator | None = None,  # noqa: ARG001 - every function of the rules takes rng, used or not
 ) -> Estimate:
     """Join the estimates of several models into the one that a claim over all of them is judged by.
 
@@ -78,6 +94,8 @@ def intersection_union(
         Per model, all with one alternative, "greater" or "less".
     claim
         What is said of the models.
+    rng
+        Not used.
 
     Raises
     ------

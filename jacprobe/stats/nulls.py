@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from jacprobe.errors import InputError
 from jacprobe.estimate import Alternative, Null
+from jacprobe.stats.labels import require_one_of
 
 if TYPE_CHECKING:
     from jacprobe.stats.labels import FloatArray, IntArray
@@ -27,7 +28,7 @@ def from_draws(name: str, effect: float, samples: FloatArray, alternative: Alter
     tie = _TIE * max(float(np.abs(samples).max(initial=0.0)), abs(effect))
     above = (1 + int(np.count_nonzero(samples >= effect - tie))) / (draws + 1)
     below = (1 + int(np.count_nonzero(samples <= effect + tie))) / (draws + 1)
-    p = {"greater": above, "less": below, "two-sided": min(1.0, 2 * min(above, below))}[alternative]
+    p = _of_side(above, below, alternative)
     least = (2 if alternative == "two-sided" else 1) / (draws + 1)
     sd = float(samples.std(ddof=1)) if draws > 1 else 0.0
     return Null(name, p, float(samples.mean()), sd, draws, least, samples)
@@ -38,9 +39,14 @@ def from_all(name: str, effect: float, samples: FloatArray, alternative: Alterna
     tie = _TIE * max(float(np.abs(samples).max()), abs(effect))
     above = float(np.mean(samples >= effect - tie))
     below = float(np.mean(samples <= effect + tie))
-    p = {"greater": above, "less": below, "two-sided": min(1.0, 2 * min(above, below))}[alternative]
+    p = _of_side(above, below, alternative)
     least = min(1.0, (2 if alternative == "two-sided" else 1) / len(samples))
     return Null(name, max(p, least), float(samples.mean()), float(samples.std()), 0, least, samples)
+
+
+def _of_side(above: float, below: float, alternative: Alternative) -> float:
+    require_one_of(alternative, get_args(Alternative), "alternative")
+    return {"greater": above, "less": below, "two-sided": min(1.0, 2 * min(above, below))}[alternative]
 
 
 def check_draws(draws: int) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
-from jacprobe.errors import InputError
+from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.estimate import Alternative, Estimate, Null
 from jacprobe.stats import intervals, nulls
 from jacprobe.stats.labels import Labelled, axis_names, categories, common, locate, rows
@@ -17,9 +18,7 @@ from jacprobe.stats.ranks import clopper_pearson
 from jacprobe.stats.sets import coherence_of, log_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jacprobe.stats.labels import Categories, FloatArray, IntArray
+    from jacprobe.stats.labels import Categories, FloatArray, IntArray, Members
 
 LEAST_MEMBERS = 5
 LEAST_MEMBERS_NULL = 10
@@ -30,27 +29,32 @@ _ELEMENTS = 4_000_000
 
 def enrichment(
     labels: Any,
-    members: Any,
+    sets: Any,
     rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
     *,
     cluster: object = None,
 ) -> Estimate:
     """Return the share of a set's knockdowns (KDs) in a cluster minus the cluster's share of all KDs.
 
-    p is hypergeometric, the universe being the KDs clustered. Without a named `cluster` the most enriched one counts
-    and
-    p is multiplied by the number of clusters. The interval is the exact binomial one of the share, over members.
+    p is hypergeometric, the universe being the KDs clustered, and adjusted by Holm over the clusters times the sets
+    looked at. The most enriched pair of them counts; the interval is the exact binomial one of its share, over members,
+    for all pairs at once (Bonferroni).
 
     Parameters
     ----------
     labels
         Cluster of each KD.
-    members
-        The set; unknown names are dropped and named.
+    sets
+        One set, or several by name; unknown members are dropped and named, sets without a known member left out.
     rng
         Not used.
     cluster
-        The label of a cluster fixed beforehand.
+        The label of a cluster fixed beforehand, the only one looked at.
+
+    Returns
+    -------
+    Estimate
+        `diagnostics["p_adjusted"]` has every pair, keyed "cluster" for one set and "cluster, set" for several.
 
     Raises
     ------
@@ -60,20 +64,28 @@ def enrichment(
         If no member is known.
     """
     cut = categories(labels)
-    found = locate(members, cut.names, 1)
     if cluster is not None and str(cluster) not in cut.levels:
         raise InputError(f"cluster {cluster!r}", f"one of {', '.join(cut.levels)}", where="cluster")
-    p, hits, sizes = _hypergeometric(cut, found.index)
-    n, k, looked = len(cut.names), len(found.index), 1 if cluster is not None else len(cut.levels)
-    best = int(np.argmin(p)) if cluster is None else cut.levels.index(str(cluster))
+    looked_at = range(len(cut.levels)) if cluster is None else [cut.levels.index(str(cluster))]
+    found, lacking = _located(sets, cut)
+    counted = {name: _hypergeometric(cut, members.index) for name, members in found.items()}
+    pairs = [(name, level) for name in found for level in looked_at]
+    raw = [float(counted[name][0][level]) for name, level in pairs]
+    adjusted = holm(raw)
+    first = int(np.argmin(raw))
+    name, best = pairs[first]
+    p, hits, sizes = counted[name]
+    n, k, judged = len(cut.names), len(found[name].index), float(adjusted[first])
     effect = float(hits[best] / k - sizes[best] / n)
-    low_high = [clopper_pearson(int(hits[best]), k, level) for level in (0.95, 0.90)]
+    # The best of several pairs was picked after looking: its interval holds for all of them at once (Bonferroni).
+    levels = [1 - (1 - level) / len(pairs) for level in (0.95, 0.90)]
+    low_high = [clopper_pearson(int(hits[best]), k, level) for level in levels]
     ci, ci90 = ((low - sizes[best] / n, high - sizes[best] / n) for low, high in low_high)
-    judged = min(1.0, float(p[best]) * looked)
     expected = k * sizes[best] / n
     sd = float(np.sqrt(expected * (1 - sizes[best] / n) * (n - k) / (n - 1))) / k
-    name = f"random sets of {k} of the {n} KDs clustered (hypergeometric)"
-    null = Null(name if looked == 1 else f"{name}, times {looked} clusters", judged, 0.0, sd, 0, 0.0)
+    family = "" if len(pairs) == 1 else f", adjusted over {len(pairs)} pairs of cluster and set"
+    null = Null(f"random sets of {k} of the {n} KDs clustered (hypergeometric){family}", judged, 0.0, sd, 0, 0.0)
+    several = len(found) > 1 or "" not in found
     return Estimate(
         effect,
         k,
@@ -85,37 +97,35 @@ def enrichment(
         intervals.minimum_detectable(sd, max(k - 1, 1), "greater"),
         LEAST_MEMBERS,
         LEAST_MEMBERS_NULL,
-        dropped=found.unknown,
-        flags=found.flags,
+        dropped=(*found[name].unknown, *lacking),
+        flags=found[name].flags,
         diagnostics={
+            **({"set": name} if several else {}),
             "cluster": cut.levels[best],
             "hits": {level: int(hit) for level, hit in zip(cut.levels, hits, strict=True)},
             "sizes": {level: int(size) for level, size in zip(cut.levels, sizes, strict=True)},
             "p": {level: float(one) for level, one in zip(cut.levels, p, strict=True)},
+            "p_adjusted": {
+                f"{cut.levels[level]}, {of}" if several else cut.levels[level]: float(one)
+                for (of, level), one in zip(pairs, adjusted, strict=True)
+            },
         },
     )
 
 
-def enrichment_table(labels: Any, sets: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """Return Holm-adjusted hypergeometric p over all clusters and sets of one model, keyed by (cluster, set).
-
-    Parameters
-    ----------
-    labels
-        Cluster of each KD.
-    sets
-        Members by set name; sets without a known member are left out.
-    """
-    cut = categories(labels)
-    keys: list[tuple[str, str]] = []
-    raw: list[float] = []
-    for name, members in sets.items():
-        known = [str(m) for m in getattr(members, "members", members) if str(m) in set(cut.names)]
-        if known:
-            p, _, _ = _hypergeometric(cut, locate(known, cut.names, 1).index)
-            keys += [(level, name) for level in cut.levels]
-            raw += p.tolist()
-    return dict(zip(keys, holm(raw).tolist(), strict=True)) if raw else {}
+def _located(sets: Any, cut: Categories) -> tuple[dict[str, Members], tuple[str, ...]]:
+    """Return the members of one set, under the name "", or of several that have a known one; and those that do not."""
+    if not isinstance(sets, Mapping):
+        return {"": locate(sets, cut.names, 1, "sets")}, ()
+    known = set(cut.names)
+    there = {
+        str(name): locate(members, cut.names, 1, f"sets[{name}]")
+        for name, members in sets.items()
+        if known.intersection(map(str, getattr(members, "members", members)))
+    }
+    if not there:
+        raise EvidenceMissingError(f"{len(sets)} sets without a known member", "at least one member", where="sets")
+    return there, tuple(f"set {name}" for name in sets if str(name) not in there)
 
 
 def coclustering(

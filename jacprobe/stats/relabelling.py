@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+
+from jacprobe.stats.labels import require_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +44,8 @@ class Products:
 
 def scheme_for(n: int, scheme: Scheme | None) -> Scheme:
     """Return the scheme asked for, or the exact one while it takes seconds and the cyclic one above."""
+    if scheme is not None:
+        require_one_of(scheme, get_args(Scheme), "scheme")
     return scheme or ("independent" if n <= _CYCLIC_FROM else "cyclic")
 
 

@@ -206,6 +206,23 @@ def test_few_knockdowns_say_the_least_p_they_can_give(rng):
     assert estimate.n < estimate.least_n
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "kendall"}, "method: 'kendall'; wanted one of pearson, spearman"),
+        ({"alternative": "larger"}, "alternative: 'larger'; wanted one of greater, less, two-sided"),
+        ({"scheme": "fft"}, "scheme: 'fft'; wanted one of independent, cyclic"),
+    ],
+)
+def test_unknown_options_are_refused(rng, options, message):
+    A, B = cosines(rng, 12), cosines(rng, 12)
+    with pytest.raises(InputError, match=message):
+        matrix_correlation(A, B, rng, permutations=99, **options)
+    if "scheme" not in options:
+        with pytest.raises(InputError, match=message):
+            matrix_correlation_difference(A, B, B, A, **options)
+
+
 def test_wrong_scales_and_disjoint_names_are_refused(rng):
     a, b = related(rng, 20, 0.5)
     with pytest.raises(InputError, match="method 'spearman' without 'ranks'"):

@@ -160,6 +160,7 @@ def test_the_axes_may_stand_in_different_orders(rng):
         (lambda S: np.where(np.eye(20) > 0, np.nan, S), "not finite, in 0, 1"),
         (lambda S: np.full_like(S, 0.5) + 0.5 * np.eye(20), "constant matrix"),
         (lambda S: S[0], "1 dimensions; wanted 2"),
+        (lambda S: np.full_like(S, "a", dtype=object), "no numbers"),
     ],
 )
 def test_what_is_no_similarity_matrix_is_refused(rng, spoil, message):

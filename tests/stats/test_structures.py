@@ -15,6 +15,7 @@ import jacprobe.stats as rules
 from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.estimate import Estimate
 from jacprobe.stats.clusterings import adjusted_rand_index
+from jacprobe.stats.ranks import clopper_pearson
 from jacprobe.stats.reproduction import half_unit
 from jacprobe.verdicts.criteria import Above, Reproduces, Within
 from jacprobe.verdicts.judge import Verdict, judge
@@ -84,10 +85,33 @@ def test_enrichment_is_hypergeometric(rng):
     assert p_of(estimate) == pytest.approx(3 * one)
     assert p_of(rules.enrichment(labels, members, cluster="x")) == pytest.approx(one)
     assert rules.enrichment(labels, members).effect == pytest.approx(4 / 5 - 10 / 60)
-    table = rules.enrichment_table(labels, {"s": members, "t": [31, 32]})
-    assert table["x", "s"] == pytest.approx(6 * one)
     with pytest.raises(InputError, match="cluster 'q'"):
         rules.enrichment(labels, members, cluster="q")
+
+
+def test_several_sets_are_adjusted_over_all_pairs_of_cluster_and_set():
+    labels = np.repeat(["x", "y", "z"], [10, 20, 30])
+    sets = {"s": [0, 1, 2, 3, 30], "t": [31, 32], "u": [99]}
+    estimate = rules.enrichment(labels, sets)
+    hits, sizes, k = [4, 0, 1, 0, 0, 2], [10, 20, 30] * 2, [5] * 3 + [2] * 3
+    raw = np.asarray(scipy_stats.hypergeom.sf(np.array(hits) - 1, 60, k, sizes)).tolist()
+    assert estimate.diagnostics["set"] == "s"
+    assert list(estimate.diagnostics["p_adjusted"].values()) == pytest.approx(rules.holm(raw))
+    assert list(estimate.diagnostics["p_adjusted"])[:4] == ["x, s", "y, s", "z, s", "x, t"]
+    assert p_of(estimate) == pytest.approx(6 * raw[0])
+    assert estimate.dropped == ("set u",)
+    of_z = rules.enrichment(labels, sets, cluster="z")
+    assert (of_z.diagnostics["set"], p_of(of_z)) == ("t", pytest.approx(2 * raw[5]))
+    with pytest.raises(EvidenceMissingError, match="1 sets without a known member"):
+        rules.enrichment(labels, {"u": [99]})
+
+
+def test_the_interval_of_the_best_of_many_clusters_is_wide_enough_for_all_of_them():
+    labels = np.repeat(["x", "y", "z"], [10, 20, 30])
+    alone, best = (rules.enrichment(labels, [0, 1, 2, 3, 30], cluster=one) for one in ("x", None))
+    assert ci_of(best)[0] < ci_of(alone)[0]
+    low, high = clopper_pearson(4, 5, 1 - 0.05 / 3)
+    assert ci_of(best) == pytest.approx((low - 10 / 60, high - 10 / 60))
 
 
 def test_coclustering_counts_pairs(rng):
