@@ -70,7 +70,8 @@ class Estimate:
     least_n, least_n_null
         Fewest units for a verdict that there is an effect, and for one that there is none.
     caution
-        A reason that bars SUPPORTED although the p is small (an outlier carries the effect), or None.
+        A reason that bars a verdict that there is an effect although the p is small (an outlier carries it, another
+        training seed gives as much), or None.
     dropped
         Units left out, by name.
     flags

@@ -269,5 +269,7 @@ def _claim(item: pytest.Item) -> Claim | None:
 
 
 def _record(report: pytest.TestReport) -> dict[str, Any] | None:
-    found: Any = next((value for name, value in report.user_properties if name == _RECORD), None)
+    # A report of collecting has no properties.
+    properties = getattr(report, "user_properties", ())
+    found: Any = next((value for name, value in properties if name == _RECORD), None)
     return found

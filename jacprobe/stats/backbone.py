@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import EvidenceMissingError
@@ -59,7 +60,7 @@ def coherence_difference(
     method: Method = "pearson",
     alternative: Alternative = "greater",
 ) -> Estimate:
-    """Return r(a1, b1) - r(a2, b2) over the same knockdowns, with the difference to a second training beside it.
+    """Return r(a1, b1) - r(a2, b2) over the same knockdowns, which a second training must not change as much.
 
     Parameters
     ----------
@@ -78,5 +79,8 @@ def coherence_difference(
     if replicate is None:
         return estimate
     of_seed = coherence(a1, b1, method=method) - coherence(*replicate, method=method)
-    flags = ("another training seed changes it as much",) if abs(of_seed) >= abs(estimate.effect) else ()
-    return extended(estimate, {"controls": {"seed_replicate_difference": of_seed}}, flags)
+    shown = extended(estimate, {"controls": {"seed_replicate_difference": of_seed}})
+    if abs(of_seed) < abs(estimate.effect):
+        return shown
+    caution = f"another training seed alone changes the coherence by {of_seed:.2f}, as much as the models differ"
+    return replace(shown, caution=caution)

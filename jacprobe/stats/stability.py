@@ -12,9 +12,9 @@ from jacprobe.errors import InputError
 from jacprobe.estimate import Alternative, Estimate, Null
 from jacprobe.stats import intervals
 from jacprobe.stats.coherence import among, beside, coherence, extended, jackknifed_coherence
-from jacprobe.stats.contrasts import paired_contrast
-from jacprobe.stats.labels import Labelled, square
+from jacprobe.stats.labels import square
 from jacprobe.stats.matrices import matrix_correlation
+from jacprobe.stats.ranks import LEAST_DRAWS
 from jacprobe.stats.reproduction import draw_spread
 
 if TYPE_CHECKING:
@@ -160,24 +160,46 @@ def selection_inflates(
 def coherence_of_more_cells(
     more: tuple[Sequence[Any], Sequence[Any]],
     fewer: tuple[Sequence[Any], Sequence[Any]],
-    rng: np.random.Generator,
+    rng: np.random.Generator,  # noqa: ARG001 - every measure takes rng, used or not
 ) -> Estimate:
-    """Return the coherence over larger sets of control cells minus that over smaller ones, paired by draw.
+    """Return the coherence over larger sets of control cells minus that over smaller ones, paired by draw (rule N).
 
     Draw i of the smaller sets lies within draw i of the larger, and no two draws share a cell, so that the differences
-    are independent.
+    are independent; interval and p are Student's over draws.
 
     Parameters
     ----------
     more, fewer
         Cosines of the Jacobians and of the responses in every draw, each (n, n).
     rng
-        Draws the signs.
+        Not used.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than three draws, or not as many of both sizes.
     """
     large, small = (np.array([coherence(a, b) for a, b in zip(*side, strict=True)]) for side in (more, fewer))
-    draws = tuple(f"draw {i}" for i in range(len(large)))
-    estimate = paired_contrast(Labelled(large, draws), Labelled(small, draws), rng, alternative="two-sided")
-    return extended(estimate, {"more_cells": large.tolist(), "fewer_cells": small.tolist()})
+    R = len(large)
+    if len(small) != R or R < 3:
+        raise InputError(f"{R} and {len(small)} draws", "as many of both sizes, at least 3", where="draws")
+    difference = large - small
+    effect, se = float(difference.mean()), float(difference.std(ddof=1)) / math.sqrt(R)
+    ci, ci90 = intervals.t_intervals(effect, se, R - 1)
+    p = intervals.student_p(effect, se, R - 1, "two-sided")
+    return Estimate(
+        effect,
+        R,
+        ci,
+        ci90,
+        p,
+        "two-sided",
+        (Null("no difference: Student's t over draws", p, 0.0, se, 0, 0.0),),
+        intervals.minimum_detectable(se, R - 1, "two-sided"),
+        LEAST_DRAWS,
+        LEAST_DRAWS,
+        diagnostics={"more_cells": large.tolist(), "fewer_cells": small.tolist()},
+    )
 
 
 def coherence_spread(rng: np.random.Generator, **models: tuple[Sequence[Any], Sequence[Any]]) -> Estimate:

@@ -174,6 +174,8 @@ def _null(criterion: Equivalent | NotElevated, estimate: Estimate, multiplicity:
     if family.p <= LEVEL or beyond:
         if estimate.n < estimate.least_n:
             return _few(estimate, estimate.least_n)
+        if estimate.caution:
+            return Judgement(Verdict.INCONCLUSIVE, estimate.caution)
         why = "the interval lies outside the band" if beyond else f"adjusted p = {family.p:.2g}"
         return Judgement(Verdict.REFUTED, f"there is an effect: {why}")
     return Judgement(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -208,3 +209,11 @@ def test_no_estimate_supports_an_effect_and_its_absence(effect, se, p):
 def test_estimates_that_no_measure_may_return(bad):
     with pytest.raises(ClaimError, match="wanted"):
         Estimate(**bad)
+
+
+def test_an_effect_that_something_else_explains_does_not_refute_a_null_claim():
+    there = made(0.3, se=0.05, p=0.001, alternative="two-sided")
+    explained = replace(there, caution="another training seed gives as much")
+    assert judge(Equivalent(0.1), there).verdict is Verdict.REFUTED
+    judged = judge(Equivalent(0.1), explained)
+    assert (judged.verdict, judged.reason) == (Verdict.INCONCLUSIVE, "another training seed gives as much")
