@@ -5,16 +5,16 @@ from __future__ import annotations
 from jacprobe.instrument_requests import EncoderLookup
 from jacprobe.plugin import claims
 from jacprobe.requests import Copies, Cosine, EveryRole, GeneSet, GeneSets, Norm, Pair, PertEmbedding
-from jacprobe.verdicts.claim import Claim, Published
+from jacprobe.verdicts.claim import Claim, Figures
 from jacprobe.verdicts.criteria import Above, AllOf, Exactly, Reproduces, Within
 
 FEWSHOT = "fewshot/hepg2"
+FIGURES = Figures.beside(__file__)
 FAMILY = ("fewshot/hepg2", "fewshot/jurkat", "zeroshot/hepg2")
 VECTORS = PertEmbedding(FEWSHOT)
 SIMILARITY = Cosine(VECTORS)
 PUBLISHED_SETS = ("splicing_sf3b_snrp", "cytoplasmic_ribosome", "er_golgi", "proteasome_nb02")
 ONE_CHECKPOINT = "a rank is a fact of one checkpoint: read it beside the seed replicate"
-BACKGROUND = Published(0.267, "NB02 table, background mean", "NB02-025")
 PAIRS = "published p: rank-sum over pairs against 4,998 random pairs, which counts pairs as independent"
 
 
@@ -22,7 +22,7 @@ def _coherent(
     pathway: str,
     gene_set: str,
     finding: str,
-    *figures: Published,
+    *figures: str,
     excess: float | None = None,
     flags: tuple[str, ...] = (),
 ) -> Claim:
@@ -36,7 +36,7 @@ def _coherent(
         criterion=Above(0, sesoi=0.10),
         unit="knockdowns of the set",
         family="nb02/pert-encoder fewshot-hepg2",
-        published=figures,
+        published=FIGURES(*figures),
         published_effect=excess,
         flags=flags,
     )
@@ -47,9 +47,9 @@ CLAIMS = [
         "splicing",
         "splicing_sf3b_snrp",
         "Splicing knockdowns lie close together in the perturbation embedding.",
-        Published(0.581, "NB02 table", "NB02-012"),
-        Published("4e-25", "NB02 table, p", "NB02-013"),
-        BACKGROUND,
+        "NB02-012",
+        "NB02-013",
+        "NB02-025",
         excess=0.314,
         flags=(PAIRS,),
     ),
@@ -57,9 +57,9 @@ CLAIMS = [
         "ribosome",
         "cytoplasmic_ribosome",
         "Ribosomal knockdowns lie close together in the perturbation embedding.",
-        Published(0.497, "NB02 table", "NB02-002"),
-        Published("~0", "NB02 table, p", "NB02-003"),
-        BACKGROUND,
+        "NB02-002",
+        "NB02-003",
+        "NB02-025",
         excess=0.23,
         flags=(PAIRS, "the published pattern takes in RPL7L1 and RPS19BP1 and misses RPLP0, RPLP2 and RPSA"),
     ),
@@ -67,9 +67,9 @@ CLAIMS = [
         "er-golgi",
         "er_golgi",
         "ER and Golgi knockdowns lie close together in the perturbation embedding.",
-        Published(0.364, "NB02 table", "NB02-017"),
-        Published("2e-7", "NB02 table, p", "NB02-018"),
-        BACKGROUND,
+        "NB02-017",
+        "NB02-018",
+        "NB02-025",
         excess=0.097,
         flags=(PAIRS, "the published excess, 0.097, is below the analysis' own threshold of 0.1"),
     ),
@@ -77,9 +77,9 @@ CLAIMS = [
         "proteasome",
         "proteasome_nb02",
         "Proteasome knockdowns lie close together in the perturbation embedding.",
-        Published(0.348, "NB02 table", "NB02-007"),
-        Published("2e-7", "NB02 table, p", "NB02-008"),
-        BACKGROUND,
+        "NB02-007",
+        "NB02-008",
+        "NB02-025",
         excess=0.081,
         flags=(
             PAIRS,
@@ -107,7 +107,7 @@ CLAIMS = [
         measure="jacprobe.stats.instrument.largest_deviation",
         criterion=Exactly(0, 1e-6),
         unit="knockdowns",
-        published=(Published("2024->328", "NB02, first sentence", "NB02-001"),),
+        published=FIGURES("NB02-001"),
     ),
     Claim(
         id="nb02-coherent-in-every-model",
@@ -123,7 +123,7 @@ CLAIMS = [
         measure="jacprobe.stats.embedding.coherence_everywhere",
         criterion=Above(0, sesoi=0.10),
         unit="knockdowns of the smallest set",
-        published=(Published("asserted", "overall conclusions", "NB02-125"),),
+        published=FIGURES("NB02-125"),
         flags=(
             "NB02 ran on fewshot/hepg2 only; its transcription factors (p .80) are left out of the findings",
             "holds only if all twelve hold: the largest p and the weakest interval count",
@@ -156,7 +156,7 @@ CLAIMS = [
                 "nb02-embedding-coherence-needs-training",
             )
         ),
-        published=(Published("4/5", "NB02, conclusion", "NB02-028"),),
+        published=FIGURES("NB02-028"),
         flags=(
             'of five published sets one (MYC, MAX, E2F6; p .80) is not among the findings: "necessary" is not tested',
         ),
@@ -170,7 +170,7 @@ CLAIMS = [
         options={"query": "TRAPPC3", "partner": "TRAPPC5"},
         criterion=Within(1, 1),
         unit="knockdowns",
-        published=(Published(0.82, "NB02 text, cosine", "NB02-029"),),
+        published=FIGURES("NB02-029", "NB02-033"),
         flags=(ONE_CHECKPOINT,),
     ),
     Claim(
@@ -182,7 +182,7 @@ CLAIMS = [
         options={"query": "TRAPPC3"},
         criterion=Above(0, sesoi=2),
         unit="knockdowns of the set",
-        published=(Published("ranks 1, 2, 6, 11", "NB02 text: TRAPPC5, TRAPPC11, STX5, NSF", "NB02-034"),),
+        published=FIGURES("NB02-030", *(f"NB02-{i:03d}" for i in range(34, 48))),
         flags=("the named neighbours are a selection: RBM10 (4), SACM1L (5) and HNRNPR (7) stand between them",),
     ),
     Claim(
@@ -194,7 +194,7 @@ CLAIMS = [
         options={"query": "MYC", "partner": "MAX"},
         criterion=Within(1, 1),
         unit="knockdowns",
-        published=(Published(0.69, "NB02 text, cosine", "NB02-031"),),
+        published=FIGURES("NB02-031", "NB02-048"),
         flags=(ONE_CHECKPOINT,),
     ),
     Claim(
@@ -206,7 +206,7 @@ CLAIMS = [
         options={"query": "RPL5", "excess": False},
         criterion=Within(15, 15),
         unit="knockdowns of the set",
-        published=(Published("exclusively", "NB02 text", "NB02-032"),),
+        published=FIGURES("NB02-032", *(f"NB02-{i:03d}" for i in range(63, 78))),
         flags=("false as worded in its own table: 10 of 15; CARF stands 8th and ABCE1 9th", ONE_CHECKPOINT),
     ),
     Claim(
@@ -217,7 +217,7 @@ CLAIMS = [
         measure="jacprobe.stats.neighbourhood_purity",
         criterion=Above(0, sesoi=0.10),
         unit="knockdowns of the set",
-        published=(Published(0.4973, 'overall conclusions: "tight island"', "NB02-004"),),
+        published=FIGURES("NB02-004"),
     ),
     Claim(
         id="nb02-neighbourhoods-hold-in-zeroshot",
@@ -230,7 +230,7 @@ CLAIMS = [
         measure="jacprobe.stats.embedding.named_neighbourhoods",
         criterion=Above(0, sesoi=0.25),
         unit="queries",
-        published=(Published("asserted", "overall conclusions", "NB02-125"),),
+        published=FIGURES("NB02-125"),
         flags=("NB02 never ran the zeroshot model",),
     ),
     Claim(
@@ -242,11 +242,7 @@ CLAIMS = [
         options={"published": "0.33"},
         criterion=Reproduces(0.33, tolerance=0.02),
         unit="checkpoint pairs",
-        published=(
-            Published(0.33, "NB02 text", "NB02-079"),
-            Published(0.3314, "NB02, cell 13, mean", "NB02-080"),
-            Published(0.1122, "NB02, cell 13, sd", "NB02-082"),
-        ),
+        published=FIGURES("NB02-079", "NB02-080", "NB02-081", "NB02-082", "NB02-083", "NB02-084"),
         published_effect=0.33,
         flags=("coordinates of two trainings are arbitrary up to rotation: see nb02-geometry-kept-across-lines",),
     ),
@@ -262,7 +258,7 @@ CLAIMS = [
         measure="jacprobe.stats.embedding.coordinate_agreement",
         criterion=Above(0, sesoi=0.10),
         unit="knockdowns",
-        published=(Published(0.33, "NB02 text", "NB02-079"),),
+        published=FIGURES("NB02-079"),
     ),
     Claim(
         id="nb02-geometry-kept-across-lines",
@@ -276,7 +272,7 @@ CLAIMS = [
         measure="jacprobe.stats.matrix_correlation",
         criterion=Above(0, sesoi=0.10),
         unit="knockdowns",
-        published=(Published(0.33, "NB02 text, as a mean cosine of coordinates", "NB02-079"),),
+        published=FIGURES("NB02-079"),
     ),
     Claim(
         id="nb02-fine-tuning-reorganises-embedding",
@@ -291,7 +287,7 @@ CLAIMS = [
         measure="jacprobe.stats.matrix_correlation_difference",
         criterion=Above(0, sesoi=0.05),
         unit="knockdowns",
-        published=(Published(0.33, 'NB02 text: "partially reorganizes the space"', "NB02-079"),),
+        published=FIGURES("NB02-079"),
         flags=("the published 0.33 cannot tell reorganisation from initialisation; the seed replicate is the ceiling",),
     ),
 ]
