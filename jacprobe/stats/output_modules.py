@@ -51,7 +51,8 @@ def largest_correlation(
         R, r = len(table), table.mean(axis=0)
         of_draws = table.var(axis=0, ddof=1) / R
         se = np.sqrt(spread**2 + of_draws)
-        df = se**4 / (of_draws**2 / (R - 1) + spread**4 / (modules - 1))
+        both = of_draws**2 / (R - 1) + spread**4 / (modules - 1)
+        df = np.divide(se**4, both, out=df, where=both > 0)
     best, ends = int(np.argmax(r)), []
     for level in (0.95, 0.90):
         tail = (1 - level) / 2
