@@ -53,9 +53,6 @@ def coherence_learned(
 ) -> Estimate:
     """Return the mean coherence of several sets in the trained model minus that in untrained copies (rule L).
 
-    The trained mean's standard error joins those of the sets, each a delete-one-member jackknife: the sets share no
-    member, so their errors add in squares.
-
     Parameters
     ----------
     similarity
@@ -67,14 +64,27 @@ def coherence_learned(
     rng
         Not used.
     """
+    return learned_contrast(mean_coherence(similarity, sets), [mean_coherence(copy, sets) for copy in untrained], rng)
+
+
+def mean_coherence(similarity: Any, sets: Mapping[str, Sequence[str]]) -> Estimate:
+    """Return the mean coherence of several sets, with its interval and without a test.
+
+    The standard errors of the sets, each a delete-one-member jackknife, add in squares: the sets share no member.
+
+    Parameters
+    ----------
+    similarity
+        Similarities, shape (n, n).
+    sets
+        Members of each set.
+    """
     parts = [_excess(similarity, members) for members in sets.values()]
     effect = float(np.mean([excess for excess, _, _ in parts]))
     se = math.sqrt(sum(error**2 for _, error, _ in parts)) / len(parts)
     df = sum(k - 1 for _, _, k in parts)
     ci, ci90 = intervals.t_intervals(effect, se, df)
-    trained = Estimate(effect, df + len(parts), ci, ci90)
-    copies = [float(np.mean([_excess(copy, members)[0] for members in sets.values()])) for copy in untrained]
-    return learned_contrast(trained, copies, rng)
+    return Estimate(effect, df + len(parts), ci, ci90)
 
 
 def mean_cosine(a: Any, b: Any, published: str | float, rng: np.random.Generator) -> Estimate:
