@@ -46,6 +46,7 @@ def _repeated(role: str, draw: int = 0) -> Correlation:
 HEPG2, ACROSS = _responses(FEWSHOT), _agreement(_responses(FEWSHOT), _responses(JURKAT))
 BOTH = {"a": HEPG2, "b": _responses(JURKAT)}
 SAME_LINE = _agreement(HEPG2, _responses(REPLICATE))
+TWICE = Pair(_repeated(FEWSHOT), _repeated(FEWSHOT, 2))
 CEILING = IfThere(Pair(_repeated(FEWSHOT), _repeated(JURKAT)))
 OTHER_GENES = (
     "the 200 published genes hold no RPL, RPS, PSM, SF3 or SNRP gene: they are others than the 200 most expressed ones "
@@ -121,7 +122,7 @@ CLAIMS = [
         id="nb04-knockout-response-is-reliable",
         finding="The response to silencing a gene is a stable property of one model, not noise.",
         statistic="mean Spearman r of a response between two disjoint draws of control cells, the lesser of two models",
-        evidence={"reliability": EveryRole(_repeated(FEWSHOT), (FEWSHOT, JURKAT), needed="all")},
+        evidence={"reliability": EveryRole(TWICE, (FEWSHOT, JURKAT), needed="all")},
         measure="jacprobe.stats.knockouts.reliable_everywhere",
         criterion=Above(0.8),
         unit="silenced genes",
@@ -158,7 +159,7 @@ CLAIMS = [
         statistic="1 - mean r of one model's responses on HepG2 and Jurkat cells, over that on two draws of HepG2's",
         evidence={
             "across": Draws(_agreement(HEPG2, _responses(FEWSHOT, line="jurkat")), 5),
-            "within": Pair(_repeated(FEWSHOT), _repeated(FEWSHOT, 2)),
+            "within": TWICE,
         },
         measure="jacprobe.stats.knockouts.share_moved",
         criterion=Above(0, sesoi=0.10),

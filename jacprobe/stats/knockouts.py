@@ -124,17 +124,19 @@ def anticorrelated(a: Any, b: Any, rng: np.random.Generator, *, replicate: Any =
     )
 
 
-def reliable_everywhere(reliability: Mapping[str, Any], rng: np.random.Generator) -> Estimate:
+def reliable_everywhere(reliability: Mapping[str, Sequence[Any]], rng: np.random.Generator) -> Estimate:  # noqa: ARG001 - every measure takes rng, used or not
     """Return the mean over silenced genes of r between two draws of control cells, of the least reliable model.
+
+    se^2 as in `share_moved`: over genes, and over pairs of draws.
 
     Parameters
     ----------
     reliability
-        r of each silenced gene, by model, each (gene,).
+        Per model r of each silenced gene, each (gene,), one for each pair of draws.
     rng
-        Draws the signs.
+        Not used.
     """
-    return intersection_union({role: _mean_of(r, rng) for role, r in reliability.items()})
+    return intersection_union({role: _mean_over([pairs]) for role, pairs in reliability.items()})
 
 
 def closer_within_line(
@@ -177,43 +179,13 @@ def share_moved(across: Sequence[Any], within: Sequence[Any], rng: np.random.Gen
     rng
         Not used.
     """
-    sides = {
-        f"{name} {i}": rows(r, name, ndim=1)
-        for name, rs in (("across", across), ("within", within))
-        for i, r in enumerate(rs)
-    }
-    names, lacking = common(sides)
-    a, w = (
-        np.array([side.take(names) for key, side in sides.items() if key.startswith(name)])
-        for name in ("across", "within")
+    top = float(np.mean([np.mean(rows(r, "within", ndim=1).values) for r in within]))
+    estimate = _mean_over([within, across], top)
+    flags = (
+        () if min(len(within), len(across)) > 1 else ("one control-cell draw: what it does to all genes is unknown",)
     )
-    top, n = float(w.mean()), len(names)
-    difference = (w.mean(axis=0) - a.mean(axis=0)) / top
-    parts = [(float(difference.var(ddof=1)) / n, n - 1)]
-    parts += [
-        (float(side.mean(axis=1).var(ddof=1)) / len(side) / top**2, len(side) - 1) for side in (a, w) if len(side) > 1
-    ]
-    variance = sum(v for v, _ in parts)
-    df = variance**2 / sum(v**2 / d for v, d in parts) if variance > 0 else float(n - 1)
-    effect, se = float(difference.mean()), float(np.sqrt(variance))
-    ci, ci90 = intervals.t_intervals(effect, se, df)
-    p = intervals.student_p(effect, se, df, "greater")
-    flags = () if min(len(a), len(w)) > 1 else ("one control-cell draw: what a draw does to all genes is not known",)
-    return Estimate(
-        effect,
-        n,
-        ci,
-        ci90,
-        p,
-        "greater",
-        (Null("no difference: Student's t over genes and draws", p, 0.0, se, 0, 0.0),),
-        intervals.minimum_detectable(se, df, "greater"),
-        LEAST_UNITS,
-        LEAST_UNITS,
-        dropped=lacking,
-        flags=flags,
-        diagnostics={"mean_r_across_cells": float(a.mean()), "ceiling": top, "draws": [len(a), len(w)], "df": df},
-    )
+    shown = {"mean_r_across_cells": top * (1 - estimate.effect), "ceiling": top}
+    return replace(estimate, flags=flags, diagnostics={**estimate.diagnostics, **shown})
 
 
 def ceiling(first: Any, second: Any) -> float:
@@ -267,9 +239,35 @@ def _without_own_output(responses: Any) -> Any:
     return changed
 
 
-def _mean_of(r: Any, rng: np.random.Generator) -> Estimate:
-    vector = rows(r, "r", ndim=1)
-    return paired_contrast(vector, Labelled(np.zeros(len(vector.values)), vector.names), rng)
+def _mean_over(groups: Sequence[Sequence[Any]], scale: float = 1.0) -> Estimate:
+    """Return the mean of the first group of vectors over genes, minus that of a second, over draws and in a unit."""
+    sides = {(g, i): rows(r, "r", ndim=1) for g, group in enumerate(groups) for i, r in enumerate(group)}
+    names, lacking = common({f"{g}, {i}": side for (g, i), side in sides.items()})
+    tables = [np.array([sides[g, i].take(names) for i in range(len(group))]) for g, group in enumerate(groups)]
+    n, per_gene = len(names), tables[0].mean(axis=0) / scale
+    if len(tables) > 1:
+        per_gene = per_gene - tables[1].mean(axis=0) / scale
+    parts = [(float(per_gene.var(ddof=1)) / n, n - 1)]
+    parts += [(float(T.mean(axis=1).var(ddof=1)) / len(T) / scale**2, len(T) - 1) for T in tables if len(T) > 1]
+    variance = sum(v for v, _ in parts)
+    df = variance**2 / sum(v**2 / d for v, d in parts) if variance > 0 else float(n - 1)
+    effect, se = float(per_gene.mean()), float(np.sqrt(variance))
+    ci, ci90 = intervals.t_intervals(effect, se, df)
+    p = intervals.student_p(effect, se, df, "greater")
+    return Estimate(
+        effect,
+        n,
+        ci,
+        ci90,
+        p,
+        "greater",
+        (Null("zero on average: Student's t over genes and draws", p, 0.0, se, 0, 0.0),),
+        intervals.minimum_detectable(se, df, "greater"),
+        LEAST_UNITS,
+        LEAST_UNITS,
+        dropped=lacking,
+        diagnostics={"draws": [len(T) for T in tables], "df": df},
+    )
 
 
 def _over(r: Any, scale: float) -> Labelled:

@@ -133,9 +133,13 @@ def test_a_share_that_another_training_shows_too_speaks_of_no_line(rng, profiles
 
 def test_the_least_reliable_model_counts(rng):
     noise = rng.normal(0, 0.02, 40)
-    estimate = reliable_everywhere({"one": vector(0.95 + noise), "other": vector(0.7 + noise)}, rng)
-    assert estimate.effect == pytest.approx(0.7 + noise.mean())
+    sure = (vector(0.95 + noise), vector(0.95 - noise))
+    estimate = reliable_everywhere({"one": sure, "other": (vector(0.7 + noise), vector(0.7 - noise))}, rng)
+    assert estimate.effect == pytest.approx(0.7)
     assert judge(Above(0.8), estimate).verdict is Verdict.REFUTED
+    assert judge(Above(0.8), reliable_everywhere({"one": sure}, rng)).verdict is Verdict.SUPPORTED
+    by_luck = (vector(0.95 + noise), vector(0.7 + noise))
+    assert judge(Above(0.8), reliable_everywhere({"one": by_luck}, rng)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_ceilings_are_taken_off_each_side(rng):
