@@ -66,6 +66,14 @@ def own_gene_contrast(
     return _own_gene(delta, rng, permutations, alternative)
 
 
+def own_gene_excess(delta: Any) -> dict[str, float]:
+    """Return dY[own gene] minus the mean dY of the same gene under all other KDs, by KD whose gene is an output."""
+    responses = rows(delta, "delta", ndim=2)
+    excess = _against_other_kds(responses.values)
+    column = {gene: j for j, gene in enumerate(axis_names(delta, 1))}
+    return {name: float(excess[i, column[name]]) for i, name in enumerate(responses.names) if name in column}
+
+
 def _own_gene(delta: Any, rng: np.random.Generator, permutations: int, alternative: Alternative) -> Estimate:
     responses = rows(delta, "delta", ndim=2)
     genes = axis_names(delta, 1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jacprobe.estimate import Alternative, Estimate
 from jacprobe.stats import intervals
 from jacprobe.stats.coherence import beside, coherence, draw_ceiling, extended, jackknifed_coherence, ordered
@@ -25,8 +27,6 @@ from jacprobe.stats.multiplicity import intersection_union
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-
     Copies = tuple[Sequence[Any], Sequence[Any]]
 
 
@@ -36,6 +36,7 @@ def routing_coherence(
     rng: np.random.Generator,
     norms: tuple[Any, Any] | None = None,
     draws: Copies | None = None,
+    everyone: tuple[Any, Any] | None = None,
     *,
     method: Method = "pearson",
     scales: tuple[Scale, ...] = ("raw", "ranks"),
@@ -56,6 +57,8 @@ def routing_coherence(
     draws
         Both cosines over disjoint draws of control cells, of KDs chosen by another rule perhaps: for the ceiling, and
         as a sensitivity.
+    everyone
+        Both cosines of KDs chosen by another rule, to show beside.
     method, scales, alternative, permutations
         As in `matrix_correlation`.
     controls
@@ -73,7 +76,8 @@ def routing_coherence(
         scales=scales,
         ceiling=ceiling,
     )
-    listed = {} if draws is None else {"r_of_listed_kds": coherence(draws[0][0], draws[1][0], method=method)}
+    listed = {} if draws is None else {"over_kds_of_the_draws": coherence(draws[0][0], draws[1][0], method=method)}
+    listed |= {} if everyone is None else {"over_other_kds": coherence(*everyone, method=method)}
     shown, flags = beside((jacobians, responses), controls, lambda a, b: coherence(a, b, method=method))
     return extended(estimate, {**listed, "controls": shown}, flags)
 
@@ -89,7 +93,8 @@ def coherence_learned(
 ) -> Estimate:
     """Return the trained model's coherence minus the mean coherence of copies with re-drawn weights (rule L).
 
-    The trained coherence is taken over the KDs of the copies, with its delete-one-KD jackknife.
+    Over the KDs of the copies. Which KDs these are moves both sides alike: the standard error over KDs is that of the
+    paired delete-one-KD jackknife of the difference; that over copies joins it.
 
     Parameters
     ----------
@@ -106,9 +111,13 @@ def coherence_learned(
     """
     listed = rows(copies[0][0], "copies").names
     effect, without, n = jackknifed_coherence(jacobians, responses, (), method, listed)
-    ci, ci90 = intervals.t_intervals(effect, intervals.jackknife_se(without), n - 1)
-    values = [coherence(a, b, method=method) for a, b in zip(*copies, strict=True)]
-    estimate = learned_contrast(Estimate(effect, n, ci, ci90), values, rng, normal=normal)
+    drawn = [
+        jackknifed_coherence(a, b, (), method, listed) if ordered(a) and ordered(b) else (0.0, np.zeros(n), n)
+        for a, b in zip(*copies, strict=True)
+    ]
+    se = intervals.jackknife_se(without - np.mean([replicates for _, replicates, _ in drawn], axis=0))
+    ci, ci90 = intervals.t_intervals(effect, se, n - 1)
+    estimate = learned_contrast(Estimate(effect, n, ci, ci90), [r for r, _, _ in drawn], rng, normal=normal)
     return extended(estimate, {"trained_over_all_kds": coherence(jacobians, responses, method=method)})
 
 
