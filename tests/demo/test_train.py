@@ -17,7 +17,7 @@ import pathlib, sys, time
 run = pathlib.Path(sys.argv[1]); how = sys.argv[2]
 (run / "version_0").mkdir(parents=True); (run / "checkpoints").mkdir()
 (run / "version_0" / "metrics.csv").write_text("loss,step\\n.5,49\\n.4,\\n.3,99\\n")
-print("started")
+print("started", flush=True)
 if how == "fails": sys.exit("no such gene")
 time.sleep(60 if how == "hangs" else 1.2)
 (run / "checkpoints" / "best.ckpt").write_text(how)
