@@ -131,9 +131,24 @@ def test_few_copies_keep_their_level_when_their_effects_are_normal():
     rng = np.random.default_rng(4)
     from jacprobe.stats import learned_contrast
 
-    p = [learned_contrast(float(x[0]), x[1:].tolist(), normal=True).p for x in rng.standard_normal((4000, 6))]
+    p = [learned_contrast(float(x[0]), x[1:].tolist(), normal=True).p for x in rng.standard_normal((1500, 6))]
     # Student's t(4) of the prediction of a sixth normal number is exact.
-    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / 4000) ** 0.5)
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / 1500) ** 0.5)
+
+
+def test_a_model_like_its_copies_is_hardly_ever_found_to_have_learned():
+    rng = np.random.default_rng(14)
+    runs, found = 60, 0
+    for _ in range(runs):
+        # Knockdowns of unlike magnitude, seen by each model through maps of its own.
+        codes = rng.standard_normal((40, 8)) * (1 + np.abs(rng.standard_normal((40, 1))))
+        models = []
+        for _ in range(21):
+            seen = 0.4 * codes @ rng.standard_normal((8, 10))
+            first, second = seen + rng.standard_normal((2, 40, 10))
+            models.append((cosines(first), cosines(second)))
+        found += verdict(coherence_learned(*models[0], both(models[1:]), rng), Above(0, 0.10)) == "SUPPORTED"
+    assert found <= stats.binom(runs, 0.05).ppf(0.999)
 
 
 def test_partial_coherence_vanishes_where_a_third_similarity_carries_both():
