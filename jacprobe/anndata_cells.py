@@ -11,6 +11,7 @@ from jacprobe.errors import InputError, unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import xarray as xr
 
@@ -48,6 +49,29 @@ def cells_of_anndata(data: Any, model: Named, cell_line: str | None = None) -> x
     chosen = values[np.flatnonzero(keep)]
     dense = np.asarray(chosen.todense()) if hasattr(chosen, "todense") else np.asarray(chosen)
     return xr.DataArray(dense, dims=("cell", "gene"), coords=coords, attrs={"units": "log1p"})
+
+
+def require_columns(path: Path, columns: Sequence[str], expression: str) -> None:
+    """Refuse a file without the columns that a study names; nothing but their names is read.
+
+    Raises
+    ------
+    InputError
+        If it is no h5ad file, or lacks a column of `obs` or the matrix `expression` of `obsm`.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            parts = {name: file.get(name) for name in ("obs", "obsm")}
+            there = {name: list(part) if isinstance(part, h5py.Group) else [] for name, part in parts.items()}
+    except OSError as error:
+        raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
+    wanted = [("obs", name) for name in columns] + [("obsm", expression)]
+    lacking = [f"{part}[{name!r}]" for part, name in wanted if name not in there[part]]
+    if lacking:
+        found = ", ".join(f"{part}: {', '.join(names[:12]) or 'nothing'}" for part, names in there.items())
+        raise InputError(f"no {', '.join(lacking)} ({found})", "the columns that the study names", where=path)
 
 
 def _controls(columns: Mapping[str, np.ndarray], n_cells: int, model: Named) -> np.ndarray:

@@ -110,7 +110,7 @@ class Judging:
         """Return the roles that a claim is judged on; of what is not needed, those that the study has."""
         found: dict[str, None] = {}
         for request in claim.evidence.values():
-            present = [role for role in request.roles if role in self.study.models]
+            present = [role for role in request.roles if role in self.study.roles]
             optional = isinstance(request, IfThere) or (isinstance(request, EveryRole) and present)
             found.update(dict.fromkeys(present if optional else request.roles))
         return list(found)
@@ -120,22 +120,47 @@ class Judging:
         study = self.study
         return {
             "models": {
-                role: dict(study.identity(role).provenance) for role in self.models(claim) if role in study.models
+                role: dict(study.identity(role).provenance) for role in self.models(claim) if role in study.roles
             },
+            **self._files(claim),
             "study_sha256": study.sha256,
             "batch": study.batch,
             "n_cells": study.n_cells,
             "seed": study.seed,
             "quick": study.quick,
             "versions": versions(),
-            "command": f"pytest claims/ --study {study.name} --seed {study.seed} --claim {claim.id}",
+            "command": " ".join(
+                ["pytest claims/ --study", study.name, "--seed", str(study.seed), "--claim", claim.id, *study.options]
+            ),
         }
+
+    def _files(self, claim: Claim) -> dict[str, dict[str, str]]:
+        """Return the files of stored evidence that a claim is judged on, with their hashes; nothing without any."""
+        stored = self.study.stored
+        if stored is None:
+            return {}
+        return {
+            "evidence": {
+                name: sha256 for request in claim.evidence.values() for name, sha256 in stored.files(request).items()
+            }
+        }
+
+    def _of_stored(self, claim: Claim) -> tuple[str, ...]:
+        """Return what stored evidence does not have, or has otherwise, where a claim is judged on some."""
+        stored, requests = self.study.stored, list(claim.evidence.values())
+        if stored is None or isinstance(self._estimates.get(claim.id), EvidenceMissingError):
+            return ()
+        from jacprobe.stored.evidence import MIXED, mixed
+
+        found = [remark for request in requests for remark in stored.remarks(request)]
+        return tuple(dict.fromkeys((*found, *((MIXED,) if mixed(requests, stored, self.study.models) else ()))))
 
     def _remarks(self, claim: Claim) -> tuple[str, ...]:
         """Return what a reader must know of this run beside the verdict."""
+        stored = self._of_stored(claim)
         if self.study.quick:
-            return (f"quick look: at most {self.study.quick} knockdowns a probe, no verdict on the study",)
-        return tuple(
+            return (f"quick look: at most {self.study.quick} knockdowns a probe, no verdict on the study", *stored)
+        return stored + tuple(
             f"{CHANGED}{f' of {part.id}' if part is not claim else ''}: expected by "
             f"{self.expectations[part.id].criterion}, now {part.criterion_hash}"
             for part in self._outdated(claim)

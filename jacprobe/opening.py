@@ -1,19 +1,54 @@
-"""Opening a study: its study.toml, the files it names, and what the caller wants of it."""
+"""Opening a study: its study.toml, the files it names, and models, data or evidence that the caller gives."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jacprobe import hub
 from jacprobe.errors import StudyError, unknown_names
 from jacprobe.gene_sets import gene_sets
 from jacprobe.suite import read_toml, suite_root
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jacprobe.cells import BatchRule
-    from jacprobe.studies import Study
+    from jacprobe.stored.evidence import StoredEvidence
+    from jacprobe.studies import ModelEntry, Study
+
+# What of a run folder is read; its other checkpoints are gigabytes.
+_OF_A_RUN = ("*.yaml", "*.pkl", "*.pt", "*.torch", "*.toml")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the caller hands over, each a path or a reference to the hub ("hf://...@COMMIT").
+
+    Attributes
+    ----------
+    models
+        Folder of run folders, each where study.toml says of its role.
+    model
+        Run folders by role, over those of `models`.
+    data
+        AnnData file of control cells.
+    evidence
+        Folder of evidence computed by others; no reference.
+    """
+
+    models: str | Path | None = None
+    model: Mapping[str, str | Path] = field(default_factory=dict)
+    data: str | Path | None = None
+    evidence: str | Path | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of pytest that give the same."""
+        single = [word for role, path in self.model.items() for word in ("--model", f"{role}={path}")]
+        named = {"--models": self.models, "--data": self.data, "--evidence": self.evidence}
+        return (*(word for name, path in named.items() if path is not None for word in (name, str(path))), *single)
 
 
 def open_study(
@@ -24,6 +59,11 @@ def open_study(
     store: str | Path | None = None,
     shared: Sequence[str | Path] = (),
     quick: int | None = None,
+    *,
+    models: str | Path | None = None,
+    model: Mapping[str, str | Path] | None = None,
+    data: str | Path | None = None,
+    evidence: str | Path | None = None,
 ) -> Study:
     """Open a study by its name or by the path of its folder.
 
@@ -41,35 +81,31 @@ def open_study(
         Stores that are only read: what they hold is not computed again.
     quick
         At most so many knockdowns per probe.
+    models, model, data, evidence
+        As in `Given`. Nothing is downloaded but what a reference asks for.
 
     Raises
     ------
     StudyError
-        Where there is no such study, or its study.toml is not one.
+        Where there is no such study, its study.toml is not one, or what was given is not there.
+    InputError
+        Where data lack a column that the study names.
     """
     from jacprobe.store.store import Store
-    from jacprobe.studies import ModelEntry, Study
+    from jacprobe.studies import Study
 
     folder = _folder(name)
     table = read_toml(folder / "study.toml")
+    given = Given(models, model or {}, data, evidence)
     try:
         own_sets = {**table.get("gene_sets", {})}
         terms_file = _optional(folder, own_sets.pop("gmt", None))
-        models = {
-            role: ModelEntry(
-                _inside(folder, entry["run"]),
-                entry["cell_line"],
-                entry.get("checkpoint", "best"),
-                _optional(folder, entry.get("sae")),
-            )
-            for role, entry in table["models"].items()
-        }
         study = Study(
             name=table["name"],
             title=table.get("title", table["name"]),
             folder=folder,
-            models=models,
-            control_cells_file=_inside(folder, table["data"]["control_cells"]),
+            models=_models(folder, table, given),
+            control_cells_file=_data(folder, table, given),
             n_cells=table["data"]["n_cells"],
             gene_sets=gene_sets(own_sets, terms_file),
             terms_file=terms_file,
@@ -81,6 +117,8 @@ def open_study(
             batch=batch,
             quick=quick,
             store=Store.at(store, shared),
+            stored=_stored(given),
+            options=given.options,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StudyError(
@@ -88,15 +126,92 @@ def open_study(
             "name, [models], [data] with control_cells and n_cells",
             where=folder / "study.toml",
         ) from error
+    _require_something(study, table)
     for path, what in ((study.control_cells_file, "control cells"), (study.observed_file, "observed responses")):
         if path is not None and not path.is_file():
-            raise StudyError(f"{path.name} is missing", f"the study's {what}", where=folder)
+            raise StudyError(f"{path.name} is missing", f"the study's {what}", where=path.parent)
     return study
 
 
 def study_names() -> list[str]:
     """Return the names of the studies that the suite ships."""
     return sorted(path.parent.name for path in (suite_root() / "fixtures" / "studies").glob("*/study.toml"))
+
+
+def _models(folder: Path, table: Mapping[str, Any], given: Given) -> dict[str, ModelEntry]:
+    """Return the models that are to be judged: given ones in place of the study's own."""
+    from jacprobe.studies import ModelEntry
+
+    entries: Mapping[str, Any] = table["models"]
+    unknown = [role for role in given.model if role not in entries]
+    if unknown:
+        raise unknown_names("role", unknown, list(entries), where="--model")
+    found = {}
+    for role, entry in entries.items():
+        checkpoint = entry.get("checkpoint", "best")
+        run = _run(folder, role, entry, given, external=table.get("external", False), checkpoint=checkpoint)
+        if run is not None:
+            found[role] = ModelEntry(run, entry["cell_line"], checkpoint, _optional(folder, entry.get("sae")))
+    if given.models is not None and not found:
+        wanted = ", ".join(entry["run"] for entry in entries.values() if "run" in entry)
+        raise StudyError("no run folder of the study", f"one of {wanted} in it", "Check --models.", given.models)
+    return found
+
+
+def _run(
+    folder: Path, role: str, entry: Mapping[str, Any], given: Given, *, external: bool, checkpoint: str
+) -> Path | None:
+    """Return the run folder of a role, downloaded where a reference was given; None where it has none."""
+    if role in given.model:
+        path, patterns = given.model[role], (*_OF_A_RUN, f"checkpoints/{checkpoint}.ckpt")
+        found = hub.fetch(hub.parse(str(path)), patterns) if hub.is_reference(path) else Path(path).resolve()
+        if not found.is_dir():
+            raise StudyError("no folder", f"the run folder of {role}", "Check --model.", path)
+        return found
+    if given.models is not None and "run" in entry:
+        if hub.is_reference(given.models):
+            reference = hub.parse(str(given.models)).within(entry["run"])
+            return hub.fetch(reference, (*_OF_A_RUN, f"checkpoints/{checkpoint}.ckpt"))
+        found = (Path(given.models) / entry["run"]).resolve()
+        return found if found.is_dir() else None
+    return None if external else _inside(folder, entry["run"])
+
+
+def _data(folder: Path, table: Mapping[str, Any], given: Given) -> Path | None:
+    """Return the file of control cells, its columns checked where the study names them."""
+    if given.data is None:
+        external = table.get("external", False)
+        return None if external else _inside(folder, table["data"]["control_cells"])
+    path = hub.fetch(hub.parse(str(given.data))) if hub.is_reference(given.data) else Path(given.data).resolve()
+    if not path.is_file():
+        raise StudyError("no file", "an h5ad file of control cells", "Check --data.", given.data)
+    if "columns" in table["data"]:
+        from jacprobe.anndata_cells import require_columns
+
+        columns: Mapping[str, str] = table["data"]["columns"]
+        require_columns(path, [columns[what] for what in ("perturbation", "cell_line", "batch")], columns["expression"])
+    return path
+
+
+def _stored(given: Given) -> StoredEvidence | None:
+    if given.evidence is None:
+        return None
+    from jacprobe.stored.evidence import StoredEvidence
+
+    return StoredEvidence.at(Path(given.evidence).resolve())
+
+
+def _require_something(study: Study, table: Mapping[str, Any]) -> None:
+    """Refuse a study that ships no models where neither models nor evidence are given."""
+    if study.models or study.stored is not None or not table.get("external", False):
+        return
+    public = table.get("hub", {}).get("models")
+    raise StudyError(
+        "neither models nor evidence: the study ships none",
+        "--models DIR or --model ROLE=PATH, with --data FILE; or --evidence DIR",
+        f"Public checkpoints: --models {hub.PREFIX}{public}@COMMIT" if public else "",
+        study.name,
+    )
 
 
 def _folder(name: str | Path) -> Path:

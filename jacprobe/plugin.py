@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jacprobe.errors import EvidenceMissingError, JacprobeError, unknown_names
+from jacprobe.coverage import coverage_lines
+from jacprobe.errors import EvidenceMissingError, InputError, JacprobeError, unknown_names
+from jacprobe.hub import is_reference
 from jacprobe.judging import CHANGED, Judging, checked
 from jacprobe.results import ALLURE, LEDGER, Results
 from jacprobe.suite import load_rows
@@ -44,6 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a verification."""
     group = parser.getgroup("jacprobe", "verification of claims about perturbation models")
     group.addoption("--study", default="demo", help="study to judge: a name or the path of its folder (demo)")
+    group.addoption("--models", metavar="DIR", help="folder of the study's run folders, or hf://OWNER/NAME@COMMIT")
+    group.addoption(
+        "--model", action="append", default=[], metavar="ROLE=PATH", help="run folder of one model (may be repeated)"
+    )
+    group.addoption("--data", metavar="FILE", help="h5ad file of control cells, or hf://datasets/...@COMMIT")
+    group.addoption("--evidence", metavar="DIR", help="folder of the original's arrays and tables")
     group.addoption("--results", default="results", help="folder of ledger and report data (results)")
     group.addoption("--expect", metavar="LEDGER", help="expect the verdicts of this earlier ledger")
     group.addoption(
@@ -82,8 +90,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.stash[JUDGING] = _open_judging(config, folders)
         if not hasattr(config, "workerinput"):
             study = config.stash[JUDGING].study
-            config.stash[HEADER] = header_lines(study)
-            _require_cells(study)
+            config.stash[HEADER] = [*header_lines(study), *coverage_lines(study, config.stash[JUDGING].rows)]
+            _require_readable(study)
             results = Results(config.invocation_params.dir / config.option.results)
             results.require_writable()
             config.pluginmanager.register(_Keeper(config.stash[JUDGING], results), "jacprobe-keeper")
@@ -121,6 +129,7 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
         store=option.store,
         shared=option.shared_store,
         quick=QUICK if option.quick else None,
+        **_given(config),
     )
     if option.expect:
         expectations = expectations_from_ledger(config.invocation_params.dir / option.expect, rows, study.name)
@@ -129,10 +138,31 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
     return Judging(study, rows, expectations)
 
 
-def _require_cells(study: Study) -> None:
-    """Read the control cells of every model's line, so that a bad file is told once and before anything is moved."""
-    for role in study.models:
-        study.control_cells(role, n_cells=1)
+def _given(config: pytest.Config) -> dict[str, Any]:
+    """Return models, data and evidence as given on the command line, paths from where it was typed."""
+    option, here = config.option, config.invocation_params.dir
+
+    def path(text: str | None) -> str | Path | None:
+        return text if text is None or is_reference(text) else here / text
+
+    given = [text.partition("=") for text in option.model]
+    if odd := [role for role, equals, place in given if not (equals and place)]:
+        raise InputError(f"--model {', '.join(odd)}", "ROLE=PATH, such as fewshot/hepg2=runs/hepg2")
+    return {
+        "models": path(option.models),
+        "model": {role: path(place) for role, _, place in given},
+        "data": path(option.data),
+        "evidence": path(option.evidence),
+    }
+
+
+def _require_readable(study: Study) -> None:
+    """Read the control cells of every model's line and all stored evidence: a bad file is told before anything else."""
+    if study.control_cells_file is not None:
+        for role in study.models:
+            study.control_cells(role, n_cells=1)
+    if study.stored is not None:
+        study.stored.check()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jacprobe.probes.sae import SparseAutoencoder
     from jacprobe.requests import Request
     from jacprobe.store.store import Store
+    from jacprobe.stored.evidence import StoredEvidence
     from jacprobe.verdicts.claim import Claim
 
 __all__ = ["ModelEntry", "Study", "open_study", "study_names"]
@@ -51,7 +52,7 @@ class Study:
     models
         Model entries by role.
     control_cells_file
-        AnnData file of the control cells of all lines.
+        AnnData file of the control cells of all lines; None where none was given.
     n_cells
         Control cells in a set.
     gene_sets
@@ -72,6 +73,10 @@ class Study:
         Where models run ("auto", "cpu", "cuda"), and which batch control cells are given ("first" or "own").
     store
         Where evidence is kept and found again; None computes everything anew.
+    stored
+        Evidence computed by others, which goes before what models would give; None where there is none.
+    options
+        How models, data and evidence were given, to be repeated.
     reverse
         Compute in reverse order; used to show that order changes nothing.
     """
@@ -80,7 +85,7 @@ class Study:
     title: str
     folder: Path
     models: Mapping[str, ModelEntry]
-    control_cells_file: Path
+    control_cells_file: Path | None
     n_cells: int
     gene_sets: Mapping[str, Mapping[str, Any]]
     shapes: Mapping[str, int]
@@ -93,6 +98,8 @@ class Study:
     quick: int | None = None
     reverse: bool = False
     store: Store | None = None
+    stored: StoredEvidence | None = None
+    options: tuple[str, ...] = ()
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def evidence(self, claim: Claim) -> dict[str, Any]:
@@ -125,6 +132,13 @@ class Study:
         from jacprobe.evidence import resolve
         from jacprobe.whole import is_whole, whole
 
+        if self.stored is not None:
+            found = self.stored.answer(request, self)
+            if found is not None:
+                return found
+            # Read in no time, and no weights are known to keep it under.
+            if self.stored.touches(request) or any(role.partition("#")[0] not in self.models for role in request.roles):
+                return resolve(request, self)
         if self.store is not None and is_whole(request):
             return whole(request, self, self.store)
         return resolve(request, self)
@@ -139,6 +153,7 @@ class Study:
             from jacprobe.models.controls import control_copy
 
             return control_copy(self.model(copy[0]), self.control_cells(copy[0]), *copy[1:], batch=self.batch)
+        self._require_run(role)
         self.identity(role)
         key = ("model", role, mask)
         if key not in self._cache:
@@ -162,7 +177,10 @@ class Study:
             from jacprobe.cells import draw_cells, read_cells
             from jacprobe.streams import stream
 
+            self._require_run(role)
             identity = self.identity(role)
+            if self.control_cells_file is None:
+                raise EvidenceMissingError("no control cells", "a file of them", "Give it by --data.", self.name)
             line = line or self.models[role].cell_line
             rng = stream(self.seed, "control-cells", line)
             of_line = ("line", identity.genes, line)
@@ -179,11 +197,11 @@ class Study:
     def identity(self, role: str) -> Identity:
         """Return what the run of `role` is (names, mask, hash, provenance), read without building the model."""
         role = role.partition("#")[0]
-        if role not in self.models:
-            raise EvidenceMissingError(
-                f"no model for the role {role}", f"one of {', '.join(self.models) or 'none'}", where=self.name
-            )
         key = ("identity", role)
+        if role not in self.models and self.stored is not None:
+            self._cache[key] = self._cache.get(key) or self.stored.identity(role)
+            return self._cache[key]
+        self._require_run(role)
         if key not in self._cache:
             from jacprobe.models.identity import identify
 
@@ -193,6 +211,11 @@ class Study:
                 where = f"{role}: {error.where}"
                 raise type(error)(error.given, error.wanted, error.mend, where) from error
         return self._cache[key]
+
+    def _require_run(self, role: str) -> None:
+        if role not in self.models:
+            known = ", ".join(self.models) or "none"
+            raise EvidenceMissingError(f"no model for the role {role}", f"one of {known}", where=self.name)
 
     def observed(self, line: str) -> xr.DataArray:
         """Return the measured mean responses of a line: (kd, gene), perturbed minus control cells, log1p units."""
@@ -248,16 +271,21 @@ class Study:
         return definition["clean"] if variant == "clean" and "clean" in definition else definition
 
     @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles that have a run folder or stored evidence."""
+        return tuple(dict.fromkeys((*self.models, *(self.stored.roles if self.stored is not None else ()))))
+
+    @property
     def knockdowns(self) -> tuple[str, ...]:
         """Every knockdown that a model of the study knows, each once, controls left out."""
-        models = [self.identity(role) for role in self.models]
+        models = [self.identity(role) for role in self.roles]
         names = (name for model in models for name in model.perturbations if name != model.control)
         return tuple(dict.fromkeys(names))
 
     @property
     def genes(self) -> tuple[str, ...]:
         """Every gene that a model of the study has, each once."""
-        return tuple(dict.fromkeys(name for role in self.models for name in self.identity(role).genes))
+        return tuple(dict.fromkeys(name for role in self.roles for name in self.identity(role).genes))
 
     def knockdowns_of(self, role: str) -> list[str]:
         """Return the knockdowns of one model that are looked at: all of its own, or a sample where the run is quick."""
@@ -277,7 +305,9 @@ class Study:
         if "sha256" not in self._cache:
             digest = hashlib.sha256()
             for path in (self.folder / "study.toml", self.control_cells_file, self.observed_file, self.terms_file):
-                digest.update(path.read_bytes() if path is not None else b"")
+                if path is not None:
+                    with path.open("rb") as file:
+                        digest.update(hashlib.file_digest(file, "sha256").digest())
             self._cache["sha256"] = digest.hexdigest()
         return self._cache["sha256"]
 

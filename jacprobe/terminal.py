@@ -38,6 +38,8 @@ def header_lines(study: Study) -> list[str]:
     ]
     if study.quick:
         lines.append(f"quick look: at most {study.quick} knockdowns a probe; no verdict here is one on the study")
+    if study.stored is not None:
+        lines.append(f"evidence computed by others: {inert(study.stored.tables.folder)}")
     for role in study.models:
         identity = study.identity(role)
         lines.append(

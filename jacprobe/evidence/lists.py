@@ -86,9 +86,16 @@ def _if_there(request: IfThere, study: Study) -> Any:
 
 @resolve.register(EveryRole)
 def _every_role(request: EveryRole, study: Study) -> dict[str, Any]:
-    present = [role for role in request.family if role in study.models]
-    missing = [role for role in request.family if role not in study.models]
+    stored = study.stored
+    present = [
+        role
+        for role in request.family
+        if role in study.models or (stored is not None and stored.touches(request.of.at(role)))
+    ]
+    missing = [role for role in request.family if role not in present]
     if not present or (missing and request.needed == "all"):
+        if stored is not None:
+            study.resolve(request.of.at(missing[0]))  # names the file that would answer it
         wanted = "all of them" if request.needed == "all" else "at least one of them"
         raise EvidenceMissingError(f"the study lacks the models {', '.join(missing)}", wanted, where=study.name)
     return {role: study.resolve(request.of.at(role)) for role in present}

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LEVEL = 0.05
+ALONE = (
+    "only the panel's knockdowns are there: {} against {} controls, exactly relabelled; the primary test is against "
+    "all other knockdowns and needs J under them"
+)
 Group = Literal["pathway_kds", "control_kds"]
 
 
@@ -57,7 +61,8 @@ def panel_sensitivity(
     untrained
         J of copies with re-drawn weights, over the panel's KDs at least, or None.
     group, against
-        Whose mean is taken, and the group it is compared with: all other KDs where None.
+        Whose mean is taken, and the group it is compared with: all other KDs where None, or the panel's controls if J
+        is of no others.
     absolute
         Mean of |J|, else of signed J.
     alternative
@@ -86,16 +91,19 @@ def panel_sensitivity(
             alternative=alternative,
         )
 
+    means = _means(J, panel)
+    alone = against is None and len(means) == J.sizes["kd"]
+    if alone:
+        against = "control_kds"
     own = list(panel["regulators"])
     others = [str(name) for name in J["regulator"].values if str(name) not in own]
     estimate, caution = contrast(J, own, clusters), None
-    means = _means(J, panel)
     beside: dict[str, Any] = {"mean_abs_j": means}
     flags = list(estimate.flags)
     if clusters is None:
         flags.append("no response clusters: knockdowns of one pathway are taken as independent")
-    if len(means) == J.sizes["kd"] and against is None:
-        flags.append("only the panel's knockdowns are there: against its controls, not against all others")
+    if alone:
+        flags.append(ALONE.format(*(len(_known(J, panel[part])) for part in ("pathway_kds", "control_kds"))))
     if others:
         beside["other_regulators"] = _short(contrast(J, others, clusters))
     if replicate is not None:
@@ -245,7 +253,7 @@ def outranks_over_draws(draws: Sequence[Any], kd: str, others: Sequence[str], rn
     Raises
     ------
     EvidenceMissingError
-        If there is one draw only, or a name is not there.
+        If a name is not there.
     """
     table = _table(draws)
     return outranks(table, kd, others, rng, normal=True)

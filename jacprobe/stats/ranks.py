@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import stats
 
-from jacprobe.errors import EvidenceMissingError, InputError
+from jacprobe.errors import InputError
 from jacprobe.estimate import Estimate, Null
 from jacprobe.stats import published
 from jacprobe.stats.intervals import t_intervals
@@ -124,7 +124,8 @@ def outranks(
     It is the share of draws, with the exact binomial interval (Clopper & Pearson 1934), whose lower one-sided bound is
     .05^(1 / R) at best: above .95 from 59 draws on. `normal` takes the differences d as normal over draws, which are
     means over cells: the chance is Phi(delta) with delta = mean(d) / sd(d), var(delta) = 1 / R + delta^2 / 2 (R - 1)
-    (Johnson & Welch 1940), so that 20 draws can tell. The bound that must hold against every rival is the outermost.
+    (Johnson & Welch 1940), so that 20 draws can tell. The bound that must hold against every rival is the
+    outermost. One draw tells next to nothing: its interval is the exact one.
 
     Parameters
     ----------
@@ -140,22 +141,20 @@ def outranks(
     Raises
     ------
     EvidenceMissingError
-        If a name is not there, or there is only one draw.
+        If a name is not there.
     """
     table = rows(draws, "draws", ndim=2)
     names = axis_names(draws, 1)
     locate([kd, *others], names, 1 + len(others), "kd")
     R = len(table.values)
-    if R < 2:
-        raise EvidenceMissingError("one control-cell draw", "several", "a share over draws needs them", "draws")
     value = table.values[:, names.index(kd)]
     lead = {other: value - table.values[:, names.index(other)] for other in others}
     shares = {other: float(np.mean(d > 0)) for other, d in lead.items()}
-    chance = _normal_chance if normal else _exact_chance
+    chance = _normal_chance if normal and R > 1 else _exact_chance
     chances = {other: chance(d, 0.95)[0] for other, d in lead.items()}
     least = min(chances, key=lambda other: chances[other])
     ci, ci90 = (_least_of([chance(d, level)[1] for d in lead.values()]) for level in (0.95, 0.90))
-    flags = (f"decided by {least}",)
+    flags = (f"decided by {least}",) if R > 1 else ("one control-cell draw: nothing says how often the order holds",)
     return Estimate(chances[least], R, ci, ci90, flags=flags, diagnostics={"shares": shares, "draws": R})
 
 

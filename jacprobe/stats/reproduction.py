@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from jacprobe.errors import InputError
+from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.estimate import Estimate
 from jacprobe.stats.labels import rows
 
@@ -81,13 +81,13 @@ def draw_spread(
 
     Raises
     ------
-    InputError
+    EvidenceMissingError
         If there are fewer than two draws.
     """
     values = rows(np.asarray(getattr(draws, "values", draws), dtype=np.float64), "draws", ndim=1).values
     R = len(values)
     if R < 2:
-        raise InputError(f"{R} draw", "at least two", where="draws")
+        raise EvidenceMissingError(f"{R} control-cell draw", "at least two", where="draws")
     s = float(values.std(ddof=1))
     ci, ci90 = (
         (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jacprobe.errors import InputError
+from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.estimate import Alternative, Estimate, Null
 from jacprobe.stats import intervals
 from jacprobe.stats.coherence import among, beside, coherence, extended, jackknifed_coherence
@@ -120,11 +120,11 @@ def selection_inflates(
 
     Raises
     ------
-    InputError
+    EvidenceMissingError
         If there are fewer than two random lists.
     """
     if len(lists) < 2:
-        raise InputError(f"{len(lists)} random lists", "at least 2, 20 for a verdict", where="lists")
+        raise EvidenceMissingError(f"{len(lists)} random lists", "at least 2, 20 for a verdict", where="lists")
     random, without_random, each = _over_lists(jacobians, responses, lists)
     top, without_top, _ = _over_lists(jacobians, responses, [strongest])
     names = sorted(set(without_random) | set(without_top))
@@ -177,12 +177,16 @@ def coherence_of_more_cells(
     Raises
     ------
     InputError
-        If there are fewer than three draws, or not as many of both sizes.
+        If there are not as many draws of both sizes.
+    EvidenceMissingError
+        If there are fewer than three.
     """
     large, small = (np.array([coherence(a, b) for a, b in zip(*side, strict=True)]) for side in (more, fewer))
     R = len(large)
-    if len(small) != R or R < 3:
-        raise InputError(f"{R} and {len(small)} draws", "as many of both sizes, at least 3", where="draws")
+    if len(small) != R:
+        raise InputError(f"{R} and {len(small)} draws", "as many of both sizes", where="draws")
+    if R < 3:
+        raise EvidenceMissingError(f"{R} control-cell draws", "at least 3", where="draws")
     difference = large - small
     effect, se = float(difference.mean()), float(difference.std(ddof=1)) / math.sqrt(R)
     ci, ci90 = intervals.t_intervals(effect, se, R - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jacprobe.errors import InputError
+from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.stats.labels import Labelled
 from jacprobe.stats.stability import (
     coherence_of_more_cells,
@@ -114,7 +114,7 @@ def test_what_cannot_be_measured_is_refused(rng):
     a, b = related(rng, 1.0)
     with pytest.raises(InputError, match="no lists"):
         coherence_over_lists(a, b, [], rng)
-    with pytest.raises(InputError, match="1 random lists"):
+    with pytest.raises(EvidenceMissingError, match="1 random lists"):
         selection_inflates(a, b, NAMES[:20], [NAMES[:20]], rng)
-    with pytest.raises(InputError, match="at least 3"):
+    with pytest.raises(EvidenceMissingError, match="at least 3"):
         coherence_of_more_cells(([a], [b]), ([a], [b]), rng)
