@@ -148,7 +148,7 @@ def test_a_model_like_its_copies_is_hardly_ever_found_to_have_learned():
             first, second = seen + rng.standard_normal((2, 40, 10))
             models.append((cosines(first), cosines(second)))
         found += verdict(coherence_learned(*models[0], both(models[1:]), rng), Above(0, 0.10)) == "SUPPORTED"
-    assert found <= stats.binom(runs, 0.05).ppf(0.999)
+    assert found <= 9  # the .999 quantile of 60 runs at a level of .05
 
 
 def test_partial_coherence_vanishes_where_a_third_similarity_carries_both():
