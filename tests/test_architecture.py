@@ -15,6 +15,7 @@ ONLY_HERE = {
     "pytest": {"jacprobe/plugin.py"},
     "allure_commons": {"jacprobe/report/allure.py"},
     "state": {"jacprobe/models/state.py"},
+    "huggingface_hub": {"jacprobe/hub.py"},
 }
 # The parts of the package from left to right: none imports what stands to its right.
 ORDER = ["models", "jacobian", "probes", "store", "stats", "verdicts", "report"]

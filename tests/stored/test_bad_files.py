@@ -1,0 +1,170 @@
+"""Files that are not what their names promise are refused by name, and no code in them is run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jacprobe.errors import StudyError, UnsafePickleError
+from jacprobe.stored import readers
+from jacprobe.stored.evidence import StoredEvidence
+from jacprobe.stored.tables import Tables
+from tests.stored.conftest import GENES, KDS, frame, write_csv
+
+JACOBIANS, NAMES = "nb05_jacobians.npy", "nb05_jacobian_kd_names.pkl"
+DELTA = "nb05_delta_y.parquet"
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def check(folder):
+    StoredEvidence.at(folder).check()
+
+
+def test_what_is_whole_passes(arrays):
+    check(arrays)
+
+
+def test_a_names_pickle_with_code_in_it_does_not_run(scratch, monkeypatch):
+    folder = scratch(JACOBIANS)
+    monkeypatch.chdir(folder)
+    (folder / NAMES).write_bytes(pickle.dumps([Payload()]))
+    with pytest.raises(UnsafePickleError, match=f"{NAMES}.*system"):
+        check(folder)
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (KDS[:19], "20 along kd, but 19 names"),
+        (KDS[:19] + KDS[:1], "RPL3 twice"),
+        (dict.fromkeys(KDS[:20]), "a dict; wanted a list of names"),
+        (list(range(20)), "wanted a list of names"),
+    ],
+)
+def test_names_that_do_not_fit_the_array(scratch, names, message):
+    folder = scratch(JACOBIANS)
+    (folder / NAMES).write_bytes(pickle.dumps(names))
+    with pytest.raises(StudyError, match=message):
+        check(folder)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((20, 328, 2000), np.float32), "float32 of shape 20 x 328 x 2000; wanted numbers of shape any x 2000"),
+        (np.zeros((20, 2000), np.float32), "shape 20 x 2000"),
+        (np.array([["a"]]), "shape 1 x 1"),
+        (np.array([None]), "not readable as a NumPy array"),
+    ],
+)
+def test_arrays_of_another_shape_or_kind(scratch, array, message):
+    folder = scratch(NAMES)
+    np.save(folder / JACOBIANS, array)
+    with pytest.raises(StudyError, match=f"{JACOBIANS}.*{message}"):
+        check(folder)
+
+
+@pytest.mark.parametrize(("name", "message"), [(JACOBIANS, "NumPy array"), (DELTA, "Parquet")])
+def test_a_truncated_file_is_to_be_copied_again(scratch, name, message):
+    folder = scratch(name, NAMES)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(StudyError, match=rf"{name}: not readable as (a )?{message}.*Copy it again"):
+        check(folder)
+
+
+def test_correlations_of_other_weights_than_the_responses(scratch, arrays):
+    folder = scratch(DELTA, "nb06_delta_y.parquet")
+    lines = [(kd, 0.5) for kd in KDS]
+    write_csv(folder / "nb06_kd_fewshot_zeroshot_corr.csv", ["", "pearson_r"], lines)
+    with pytest.raises(StudyError, match="of different weights"):
+        check(folder)
+    own, other = (pd.read_parquet(folder / f"nb0{i}_delta_y.parquet") for i in (5, 6))
+    right = [(kd, np.corrcoef(own.loc[kd], other.loc[kd])[0, 1]) for kd in KDS]
+    write_csv(folder / "nb06_kd_fewshot_zeroshot_corr.csv", ["", "pearson_r"], right)
+    check(folder)
+
+
+def test_response_tables_of_other_genes(scratch):
+    folder = scratch(DELTA)
+    responses = pd.read_parquet(folder / DELTA)
+    responses[GENES[::-1]].to_parquet(folder / "nb06_delta_y.parquet")
+    with pytest.raises(StudyError, match="other genes, or in another order"):
+        Tables(folder).genes()
+
+
+def test_cosines_in_another_order_than_the_features(tmp_path):
+    values = np.random.default_rng(0).gamma(1.0, 1.0, (12, 2624))
+    columns = [str(i) for i in range(2624)]
+    frame(values, KDS[:12], columns).to_parquet(tmp_path / "pert_mean_features_hepg2.parquet")
+    rows = values / np.linalg.norm(values, axis=1, keepdims=True)
+    np.save(tmp_path / "nb01_sim_h.npy", rows @ rows.T)
+    check(tmp_path)
+    np.save(tmp_path / "nb01_sim_h.npy", (rows @ rows.T)[::-1, ::-1])
+    with pytest.raises(StudyError, match=r"nb01_sim_h\.npy: cosines up to .* in another order"):
+        check(tmp_path)
+
+
+def test_silenced_genes_are_places_among_the_genes(scratch):
+    folder = scratch(DELTA)
+    np.save(folder / "insilico_ko_hepg2.npy", np.zeros((3, 2000), np.float32))
+    np.save(folder / "insilico_ko_gene_idx.npy", np.array([5, 0, 7]))
+    assert Tables(folder).knockouts("insilico_ko_hepg2.npy")["gene_in"].values.tolist() == ["G5", "G0", "G7"]
+    for index, message in (([5, 0], "3 along gene_in, but 2 names"), ([5, 0, 2000], "0 to 1999"), ([5, 5, 7], "twice")):
+        np.save(folder / "insilico_ko_gene_idx.npy", np.array(index))
+        with pytest.raises(StudyError, match=message):
+            Tables(folder).knockouts("insilico_ko_hepg2.npy")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([("A", "1"), ("A", "2")], "A twice"),
+        ([("A", "one")], "line 2: cluster is 'one'; wanted a finite number"),
+        ([("A", "1.5")], "no whole numbers"),
+        ([], "no rows"),
+    ],
+)
+def test_tables_of_clusters(tmp_path, lines, message):
+    write_csv(tmp_path / "nb05_clusters.csv", ["pert_name", "cluster"], lines)
+    with pytest.raises(StudyError, match=message):
+        check(tmp_path)
+
+
+def test_a_table_without_its_column(tmp_path):
+    write_csv(tmp_path / "nb05_clusters.csv", ["gene", "cluster"], [("A", 1)])
+    with pytest.raises(StudyError, match="no column 'pert_name'"):
+        check(tmp_path)
+
+
+def test_responses_that_are_no_numbers(tmp_path):
+    frame([["x"]], ["A"], ["G"]).to_parquet(tmp_path / DELTA)
+    with pytest.raises(StudyError, match="values that are no numbers"):
+        check(tmp_path)
+    frame([[np.nan]], ["A"], ["G"]).to_parquet(tmp_path / DELTA)
+    with pytest.raises(StudyError, match="not finite"):
+        check(tmp_path)
+
+
+def test_an_array_larger_than_memory_is_mapped(tmp_path):
+    # A hole on disk: 3.6 GB of zeros that take no room, as one-hot Jacobians of 225 knockdowns do in full.
+    path = tmp_path / "nb08_jacobians.npy"
+    with path.open("wb") as file:
+        head = {"descr": "<f4", "fortran_order": False, "shape": (225, 2000, 2024)}
+        np.lib.format.write_array_header_1_0(file, head)
+        file.truncate(file.tell() + 225 * 2000 * 2024 * 4)
+    array = readers.read_array(path, (None, 2000, 2024))
+    assert isinstance(array, np.memmap)
+    names = {"kd": [f"KD{i}" for i in range(225)]}
+    J = readers.named_rows(array, ("kd", "gene", "onehot"), names, path)
+    assert J.nbytes == 225 * 2000 * 2024 * 4
+    assert float(J[224, 1999].sum()) == 0
