@@ -11,7 +11,7 @@ from jacprobe.errors import ClaimError, EvidenceMissingError
 from jacprobe.estimate import Estimate
 from jacprobe.requests import EveryRole, IfThere
 from jacprobe.streams import stream
-from jacprobe.verdicts.criteria import AllOf
+from jacprobe.verdicts.criteria import AllOf, Exactly, Reproduces
 from jacprobe.verdicts.expectations import Expectation
 from jacprobe.verdicts.families import adjust
 from jacprobe.verdicts.judge import Judgement, Multiplicity, Verdict, judge, judge_parts
@@ -54,7 +54,7 @@ class Judging:
                 if claim.measure is None:
                     raise ClaimError("a composite has no estimate of its own", "its parts' verdicts", where=claim.id)
                 measured = claim.measure(**self.study.evidence(claim), rng=self.stream(claim))
-                self._estimates[claim.id] = checked(claim, measured)
+                self._estimates[claim.id] = self._over_trainings(claim, checked(claim, measured))
             except EvidenceMissingError as missing:
                 self._estimates[claim.id] = missing
         return self._estimates[claim.id]
@@ -63,7 +63,7 @@ class Judging:
         """Return the ledger line of a claim, judged; `estimate` is what a test returned, if it was a test."""
         begun = time.perf_counter()
         if estimate is not None:
-            self._estimates[claim.id] = estimate
+            self._estimates[claim.id] = self._over_trainings(claim, estimate)
         judgement, multiplicity = self.judge(claim)
         measured = self._estimates.get(claim.id)
         return entry(
@@ -113,7 +113,8 @@ class Judging:
             present = [role for role in request.roles if role in self.study.roles]
             optional = isinstance(request, IfThere) or (isinstance(request, EveryRole) and present)
             found.update(dict.fromkeys(present if optional else request.roles))
-        return list(found)
+        further = [f"{role}@{name}" for name in self.study.trainings for role in found]
+        return [*found, *(role for role in further if role in self.study.models)]
 
     def provenance(self, claim: Claim) -> dict[str, Any]:
         """Return what the verdict stands on: weights, mask, batch, versions, seed, and the command that repeats it."""
@@ -154,6 +155,25 @@ class Judging:
 
         found = [remark for request in requests for remark in stored.remarks(request)]
         return tuple(dict.fromkeys((*found, *((MIXED,) if mixed(requests, stored, self.study.models) else ()))))
+
+    def _over_trainings(self, claim: Claim, first: Estimate | EvidenceMissingError) -> Estimate | EvidenceMissingError:
+        """Return the estimate over all trainings of the claim's models, where the study has several."""
+        further = sorted({role.partition("@")[2] for role in self.models(claim) if "@" in role})
+        if isinstance(first, EvidenceMissingError) or not further:
+            return first
+        from jacprobe.stats.trainings import over_trainings
+
+        found = {"the first": first}
+        for name in further:
+            try:
+                evidence = self.study.training(name).evidence(claim)
+                found[name] = checked(claim, claim.measure(**evidence, rng=self.stream(claim)))
+            except EvidenceMissingError as missing:
+                return missing
+        criterion = claim.criterion
+        if isinstance(criterion, Exactly):
+            return max(found.values(), key=lambda one: abs(one.effect - criterion.value))
+        return over_trainings(found, further=isinstance(criterion, Reproduces))
 
     def _remarks(self, claim: Claim) -> tuple[str, ...]:
         """Return what a reader must know of this run beside the verdict."""

@@ -214,8 +214,9 @@ class Study:
 
     def _require_run(self, role: str) -> None:
         if role not in self.models:
-            known = ", ".join(self.models) or "none"
-            raise EvidenceMissingError(f"no model for the role {role}", f"one of {known}", where=self.name)
+            known = f"one of {', '.join(self.models)}" if self.models else "its run folder"
+            mend = "Give it by --models or --model"
+            raise EvidenceMissingError(f"no model for the role {role}", known, mend, self.name)
 
     def observed(self, line: str) -> xr.DataArray:
         """Return the measured mean responses of a line: (kd, gene), perturbed minus control cells, log1p units."""
@@ -311,6 +312,23 @@ class Study:
             self._cache["sha256"] = digest.hexdigest()
         return self._cache["sha256"]
 
+    @property
+    def trainings(self) -> tuple[str, ...]:
+        """Names of further trainings: what stands behind the @ of roles such as "fewshot/hepg2@43"."""
+        return tuple(sorted({role.partition("@")[2] for role in self.models if "@" in role}))
+
+    def training(self, name: str) -> Self:
+        """Return the study with its roles' models of another training, where it has them, in place of the first."""
+        key = ("training", name)
+        if key not in self._cache:
+            self._cache[key] = self.reopened(models=of_training(self.models, name))
+        return self._cache[key]
+
     def reopened(self, **changes: Any) -> Self:
         """Return the same study with nothing computed yet, and `changes` made to its fields."""
         return replace(self, _cache={}, **changes)
+
+
+def of_training(roles: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what the roles have in the training `name`, or where they lack it in the first."""
+    return {role: roles.get(f"{role}@{name}", first) for role, first in roles.items() if "@" not in role}
