@@ -1,4 +1,4 @@
-"""The command line: `jacprobe doctor | claims | collect | store | demo`. Claims are judged by `pytest claims/`."""
+"""The command line: `jacprobe doctor | claims | collect | findings | store | demo`; `pytest claims/` judges."""
 
 from __future__ import annotations
 
@@ -46,13 +46,22 @@ def doctor(run: Annotated[Path, typer.Argument(help="A State run folder.")], as_
 
 
 @app.command("claims")
-def list_claims(as_json: Json = False) -> None:
+def list_claims(
+    as_json: Json = False,
+    with_model: Annotated[
+        list[str] | None, typer.Option("--with", help="Only claims that need no model but these roles (repeatable).")
+    ] = None,
+) -> None:
     """List the claims.
 
-    Id, finding and criterion; with --json evidence and published figures too. Example: jacprobe claims --json
+    Id, finding and criterion; with --json evidence and published figures too. Example: jacprobe claims --with
+    fewshot/hepg2
     """
+    from jacprobe.coverage import answerable
     from jacprobe.suite import load_rows, suite_root
 
+    known = load_rows(suite_root() / "claims")
+    chosen = list(known) if not with_model else answerable(known, with_model)
     rows = [
         {
             "id": claim.id,
@@ -64,13 +73,29 @@ def list_claims(as_json: Json = False) -> None:
             "evidence": {name: str(request) for name, request in claim.evidence.items()},
             "published": [{"value": f.value, "source": f.source, "id": f.id} for f in claim.published],
         }
-        for claim in load_rows(suite_root() / "claims").values()
+        for claim in map(known.__getitem__, chosen)
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for row in rows:
         typer.echo(f"{row['id']}  ({row['criterion']})\n    {row['finding']}")
+
+
+@app.command()
+def findings(
+    ledger: Annotated[Path, typer.Argument(help="The verdicts.jsonl of a run on the published models or evidence.")],
+    demo: Annotated[Path | None, typer.Option(help="The verdicts.jsonl of a run on the demo, shown beside.")] = None,
+) -> None:
+    """Print what the findings became: finding, published, re-measured, verdict and why, as Markdown.
+
+    Example: jacprobe findings real/verdicts.jsonl --demo results/verdicts.jsonl > docs/findings.md
+    """
+    from jacprobe.report.findings import findings_page
+    from jacprobe.verdicts.ledger import read_ledger
+
+    beside = read_ledger(demo) if demo is not None else ()
+    typer.echo(findings_page(read_ledger(ledger), beside), nl=False)
 
 
 @demo.command("build")
@@ -97,6 +122,8 @@ def collect(
     draws: Annotated[int, typer.Option(help="Disjoint draws of control cells.")] = 1,
     seed: Annotated[int, typer.Option(help="Root of the draws, as in pytest --seed.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")] = "auto",
+    models: Annotated[str | None, typer.Option(help="Folder of run folders, as in pytest --models.")] = None,
+    data: Annotated[str | None, typer.Option(help="h5ad file of control cells, as in pytest --data.")] = None,
     store: StoreOption = None,
     shared_store: SharedOption = None,
 ) -> None:
@@ -112,7 +139,9 @@ def collect(
 
     if kds != "all" and not kds.isdecimal():
         raise InputError(f"--kds {kds}", "all or a number", where="collect")
-    opened = open_study(study, seed=seed, device=device, store=store, shared=shared_store or ())
+    opened = open_study(
+        study, seed=seed, device=device, store=store, shared=shared_store or (), models=models, data=data
+    )
     todo = tasks(opened, probe or (), None if kds == "all" else int(kds), draws)
     with Collecting() as progress:
         fill(opened, todo, progress)
