@@ -20,4 +20,5 @@ def test_every_claim_has_an_expectation_with_a_reason():
 def test_the_demo_shows_claims_that_hold_and_claims_that_fail():
     single = [expectation.verdicts[0] for expectation in STATED.values() if len(expectation.verdicts) == 1]
     assert {"SUPPORTED", "REFUTED"} <= set(single)
-    assert len(single) >= 0.8 * len(STATED)
+    # Of the 27 first claims the planting decided nearly all; of what training alone decides it cannot.
+    assert len(single) >= 0.75 * len(STATED)
