@@ -109,7 +109,7 @@ KEPT: dict[type[Request], Kept] = {
     ),
     InputJacobian: Kept(
         "input-jacobian",
-        1,
+        2,
         lambda identity: {
             "kd": knockdowns(identity),
             "gene": list(identity.genes),

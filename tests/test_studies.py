@@ -22,6 +22,7 @@ def test_the_demo_is_shipped_and_found_by_name():
     assert "demo" in study_names()
     study = open_study("demo")
     assert "fewshot/hepg2" in study.models
+    assert study.control_cells_file is not None
     assert study.control_cells_file.is_file()
 
 

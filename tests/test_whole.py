@@ -43,9 +43,9 @@ def storing(fresh: World, tmp_path) -> World:
 def nothing_computed(monkeypatch):
     model = World.model
 
-    def refuse(self, role, mask="model"):
+    def refuse(self, role, **mask):
         assert "#" not in role, f"{role} was made again"
-        return model(self, role, mask)
+        return model(self, role, **mask)
 
     return lambda: monkeypatch.setattr(World, "model", refuse)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jacprobe.jacobian.blocks import Blocks
+    from jacprobe.jacobian.local import By
 
 Name = Literal["auto", "local", "generic", "autograd"]
 Residual = Literal["model", "published"]
@@ -169,26 +170,42 @@ def prepare_by_cells(
 ) -> Engine:
     """Return the engine for d(mean over cells of Y)/d(a shift common to all encoded cells): [B, D] -> [B, G, E].
 
-    Forward mode over the model's own modules; parameters as in `prepare`.
+    The local rules where they reproduce the model, else forward mode over its own modules; parameters as in `prepare`.
 
     Raises
     ------
     InputError
         The model is not differentiable in its encoded cells.
     """
-    how = _switchable(choose(model.device, model.dtype, gemm), model)
+    how = choose(model.device, model.dtype, gemm)
+    through_modules = _switchable(how, model)
+
+    def spread(pert: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return encoded.expand(len(pert), *encoded.shape), pert, batch.expand(len(pert), *batch.shape)
 
     def generic(pert: Tensor, at_once: int) -> Tensor:
-        cells, index = (x.expand(len(pert), *x.shape) for x in (encoded, batch))
-        with how.switched():
-            return jacobian_by_cells(model.forward, cells, pert, index, chunk=at_once)
+        with through_modules.switched():
+            return jacobian_by_cells(model.forward, *spread(pert), chunk=at_once)
 
     control = model.pert_vectors(torch.tensor([model.perturbations.index(model.control)], device=model.device))
     few = slice(CELLS if model.any_set_len else None)
     none = torch.zeros_like(encoded[:1])
-    _probe(by_cells(model.forward, control), encoded[None, few], none, batch[None, few], of="its encoded cells")
+    probed = _probe(
+        by_cells(model.forward, control), encoded[None, few], none, batch[None, few], of="its encoded cells"
+    )
+    blocks, why = _local_rules(model, "model", how, probed, encoded[None, few], control, batch[None, few], by="cells")
+    if blocks is not None:
+        return Engine(
+            "local",
+            how,
+            why,
+            1 if model.device.type == "cpu" else encoded.shape[0],
+            lambda pert, at_once: (
+                local_jacobian(blocks, how, *spread(pert), cells_at_once=at_once, by="cells").jacobian
+            ),
+        )
     at_once = _directions_at_once(model, encoded, encoded.shape[-1])
-    return Engine("generic", how, "the one engine for encoded cells", at_once, generic)
+    return Engine("generic", through_modules, why, at_once, generic)
 
 
 def _switchable(how: Gemm, model: DifferentiableInPert) -> Gemm:
@@ -264,6 +281,7 @@ def _local_rules(
     encoded: Tensor,
     pert: Tensor,
     batch: Tensor,
+    by: By = "pert",
 ) -> tuple[Blocks | None, str]:
     """Return the model's blocks if their rules reproduce its derivatives, and why or why not."""
     try:
@@ -271,7 +289,7 @@ def _local_rules(
     except Unrecognised as refusal:
         return None, f"no local rules: {refusal}"
     directions, slopes = probed
-    found = local_jacobian(blocks, gemm, encoded, pert, batch)
+    found = local_jacobian(blocks, gemm, encoded, pert, batch, by=by)
     keep = ~found.near_kink[0]
     ours, theirs = (found.jacobian[0] @ directions.T)[keep], slopes.T[keep]
     error = float((ours - theirs).norm()) / max(float(theirs.norm()), torch.finfo(theirs.dtype).tiny)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jacprobe.jacobian.blocks import Blocks
     from jacprobe.jacobian.gemm import Gemm
 
+By = Literal["pert", "cells"]
+
 KINK = 1e-5
 
 
@@ -26,7 +28,7 @@ class LocalJacobian:
     Attributes
     ----------
     jacobian
-        d(mean over cells of Y)/d(pert): [B, G, D].
+        d(mean over cells of Y)/d(pert), or by the encoded cells: [B, G, D].
     response
         Mean over cells of Y: [B, G].
     near_kink
@@ -40,9 +42,11 @@ class LocalJacobian:
 
 
 def local_jacobian(
-    blocks: Blocks, gemm: Gemm, encoded: Tensor, pert: Tensor, batch: Tensor, cells_at_once: int = 1
+    blocks: Blocks, gemm: Gemm, encoded: Tensor, pert: Tensor, batch: Tensor, cells_at_once: int = 1, by: By = "pert"
 ) -> LocalJacobian:
-    """Return d(mean over cells of Y)/d(pert) by the local rules.
+    """Return d(mean over cells of Y)/d(pert), or by a shift common to all encoded cells, by the local rules.
+
+    Both enter the first layer in the same place; a shift of the cells passes the residual before the head as well.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ def local_jacobian(
         Sets: [B, S, D], [B, D], [B, S].
     cells_at_once
         Cells whose MLP Jacobian is formed together: more memory, fewer and larger products.
+    by
+        "pert", or "cells".
     """
     with torch.no_grad(), gemm.switched():
         x = _entry(blocks, encoded, pert, batch)
@@ -66,6 +72,8 @@ def local_jacobian(
             T, spare = spare, T
         n, r = rms(x, blocks.norm_eps)
         H = normed(T, n, r, out=spare).mul_(blocks.norm_weight[:, None])
+        if by == "cells" and blocks.residual:
+            H.diagonal(dim1=-2, dim2=-1).add_(1)
         del T
         return _through_head(blocks, gemm, _exit(blocks, n, encoded), H)
 

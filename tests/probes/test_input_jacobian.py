@@ -95,7 +95,7 @@ def test_names_units_direction_and_provenance_stand_on_the_arrays():
     assert list(J["kd"].values) == list(model.perturbations)
     assert list(J["gene"].values) == list(W["gene_in"].values) == list(model.genes)
     assert J.attrs["direction"] == "d(mean over cells of Y)/d(a shift common to all encoded cells)"
-    assert J.attrs | {"engine": "generic", "dtype": "float64", "control": model.control} == J.attrs
+    assert J.attrs | {"engine": "local", "dtype": "float64", "control": model.control} == J.attrs
     assert {"gemm", "engine_why", "weights_sha256", "cells_sha256", "batch", "units"} <= J.attrs.keys()
     assert W.attrs["weights_sha256"] == model.weights_sha256
     np.testing.assert_array_equal(J["shut_genes"], (np.abs(J.values).max(axis=2) == 0).sum(axis=1))

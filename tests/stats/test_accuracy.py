@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from fixtures.estimates import ci_of, p_of
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.stats.accuracy import better_than_mean, closer_with_data, memorised
 from jacprobe.stats.labels import Labelled
@@ -35,7 +36,7 @@ def test_memorised_finds_what_is_planted_and_nothing_else():
             r = 0.5 - 0.2 * HELD + 0.1 * rng.standard_normal(80)
             r[:16] -= 0.3 * HELD[:16] * planted
             estimate = memorised(Labelled(r, NAMES), SPLIT, MEMBERS, rng, permutations=499)
-            found[planted] += estimate.p <= 0.05 and estimate.ci[0] > 0
+            found[planted] += p_of(estimate) <= 0.05 and ci_of(estimate)[0] > 0
     assert found[True] / runs > 0.95
     assert found[False] / runs <= 0.08
 
@@ -62,7 +63,7 @@ def test_both_rivals_must_be_beaten_in_every_model(rng):
     assert estimate.effect == pytest.approx(min(part["effect"] for part in estimate.diagnostics["models"].values()))
     assert estimate.n == HELD.sum()
     beaten = better_than_mean(r, [SPLIT] * 2, observed, [shift[0], [r[1]]], rng, shift, models=("a", "b"))
-    assert beaten.p > 0.05
+    assert p_of(beaten) > 0.05
 
 
 def test_closer_is_paired_over_what_all_models_were_held_out_of(rng):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fixtures.estimates import p_of
 from jacprobe.stats import set_coherence_difference
 from jacprobe.stats.fine_tuning import alike_across_lines, more_distinct, sharpened
 from jacprobe.stats.labels import Labelled
@@ -28,14 +29,14 @@ def test_sharpened_is_a_contrast_of_log_ratios(rng):
     )
     ratio = np.log(after / before)
     assert estimate.effect == pytest.approx(ratio[:10].mean() - ratio[10:].mean())
-    assert estimate.p < 0.01
+    assert p_of(estimate) < 0.01
 
 
 def test_what_another_training_reverses_is_not_sharpened(rng):
     before = Labelled(np.ones(60), NAMES)
     larger, smaller = (np.where(np.arange(60) < 10, x, 1.0) * rng.uniform(0.95, 1.05, 60) for x in (1.5, 0.7))
     estimate = sharpened({"f": Labelled(larger, NAMES), "r": Labelled(smaller, NAMES)}, before, {"a": MEMBERS}, rng)
-    assert estimate.p > 0.05
+    assert p_of(estimate) > 0.05
     assert estimate.n == 2
 
 
@@ -64,5 +65,5 @@ def test_rows_are_correlated_without_the_diagonal(rng):
 def test_a_set_with_one_place_in_both_lines_is_found(rng):
     a, b = gram(rng, 1.0), gram(rng, 1.0)
     apart = gram(rng, 0.0)
-    assert alike_across_lines(a, b, MEMBERS, rng, apart).p < 0.01
-    assert alike_across_lines(a, apart, MEMBERS, rng).p > 0.05
+    assert p_of(alike_across_lines(a, b, MEMBERS, rng, apart)) < 0.01
+    assert p_of(alike_across_lines(a, apart, MEMBERS, rng)) > 0.05

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from fixtures.estimates import ci90_of, ci_of, p_of
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.stats.labels import Labelled
 from jacprobe.stats.transfer import (
@@ -60,7 +61,7 @@ def test_a_set_stands_out_on_its_side(rng, least):
     norms = rng.uniform(1, 3, 60)
     estimate = set_transfers(Labelled(r, NAMES), NAMES[:8], rng, Labelled(norms, NAMES), least=least)
     assert estimate.effect == pytest.approx(abs(r[:8].mean() - r[8:].mean()))
-    assert estimate.p < 0.01
+    assert p_of(estimate) < 0.01
     assert estimate.diagnostics["mean_members"] == pytest.approx(r[:8].mean())
 
 
@@ -69,7 +70,7 @@ def test_size_alone_does_not_make_a_set_transfer(rng):
     norms[:8] = np.exp(2 + 0.1 * rng.standard_normal(8))
     r = Labelled(0.2 + 0.1 * np.log(norms) + 0.05 * rng.standard_normal(60), NAMES)
     estimate = set_transfers(r, NAMES[:8], rng, Labelled(norms, NAMES))
-    assert estimate.nulls[0].p < 0.05 < estimate.p
+    assert estimate.nulls[0].p < 0.05 < p_of(estimate)
 
 
 def test_a_set_that_two_trainings_share_as_strongly_is_flagged(rng):
@@ -102,7 +103,7 @@ def test_opposite_responses_are_below_zero_and_the_larger_counts(rng):
     estimate = named_agreement(a, b, draws, rng, names=("k0", "k1"))
     means = [float(np.mean([d.sel(kd=k) for d in draws])) for k in ("k0", "k1")]
     assert estimate.effect == pytest.approx(max(means))
-    assert estimate.ci90[1] < 0
+    assert ci90_of(estimate)[1] < 0
     assert set(list(estimate.diagnostics["least"])[:2]) == {"k0", "k1"}
 
 
@@ -115,6 +116,7 @@ def test_opposite_between_two_trainings_too_bars_support(rng):
 def test_unrelated_responses_have_an_interval_around_zero(rng):
     a, b, draws = planted(rng, 0.0)
     estimate = named_agreement(a, b, draws, rng, names=("k0",), alternative="two-sided")
-    assert estimate.ci[0] < 0 < estimate.ci[1]
+    low, high = ci_of(estimate)
+    assert low < 0 < high
     # Independent outputs: the standard error of r is about 1 / sqrt(genes), whatever the modules.
-    assert (estimate.ci[1] - estimate.ci[0]) / 4 == pytest.approx(200**-0.5, rel=0.6)
+    assert (high - low) / 4 == pytest.approx(200**-0.5, rel=0.6)
