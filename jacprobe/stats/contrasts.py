@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEAST_MEMBERS = 3
 LEAST_PAIRS = 5
+LEAST_AGAINST_CONTROLS = 5
 # Up to this many labellings all are taken, so that p is exact.
 _ENUMERATE = 50_000
 
@@ -41,8 +42,9 @@ def vector_contrast(
 
     Against all others: random sets of k KDs and, with `magnitudes`, sets matched on deciles of log magnitude, what the
     deciles leave being taken out by linear regression; p is the larger. Against controls: all relabellings of the KDs
-    concerned. The interval is the wider of Student's with pooled variance, which a skewed set of four cannot upset, and
-    Welch's, which a set more variable than the rest cannot.
+    concerned, and with fewer than five on either side no verdict that there is nothing. The interval is the wider of
+    Student's with pooled variance, which a skewed set of four cannot upset, and Welch's, which a set more variable than
+    the rest cannot.
 
     Parameters
     ----------
@@ -86,6 +88,7 @@ def vector_contrast(
         raise EvidenceMissingError(f"{len(others)} other KDs", "at least 2", where="members")
     x, y = vector.values[found.index], vector.values[others]
     effect, k = float(x.mean() - y.mean()), len(x)
+    too_few = controls is not None and min(k, len(y)) < LEAST_AGAINST_CONTROLS
     pooled = np.concatenate([x, y])
     if controls is None:
         sets = nulls.random_subsets(rng, len(pooled), k, permutations)
@@ -106,7 +109,7 @@ def vector_contrast(
         tuple(drawn),
         intervals.minimum_detectable(max(se, drawn[0].sd), df, alternative),
         LEAST_MEMBERS,
-        LEAST_MEMBERS,
+        k + 1 if too_few else LEAST_MEMBERS,
         dropped=unknown,
         flags=found.flags,
         diagnostics={

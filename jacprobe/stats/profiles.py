@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from scipy import stats
@@ -12,7 +12,7 @@ from scipy import stats
 from jacprobe.errors import InputError
 from jacprobe.estimate import Alternative, Estimate
 from jacprobe.stats import intervals, nulls, published
-from jacprobe.stats.labels import axis_names, common, rows
+from jacprobe.stats.labels import axis_names, common, require_one_of, rows
 from jacprobe.stats.multiplicity import by
 from jacprobe.stats.ranks import clopper_pearson
 
@@ -275,8 +275,9 @@ def matched_profiles(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...], t
     Raises
     ------
     InputError
-        If fewer than three units or genes are shared, or a profile is constant.
+        If fewer than three units or genes are shared, a profile is constant, or the method is unknown.
     """
+    require_one_of(method, get_args(Method), "method")
     A, B = rows(a, "a", ndim=2), rows(b, "b", ndim=2)
     names, lacking = common({"a": A, "b": B})
     genes_a, genes_b = axis_names(a, 1), axis_names(b, 1)

@@ -12,7 +12,7 @@ from scipy import stats
 from jacprobe.errors import InputError
 from jacprobe.estimate import Alternative, Estimate
 from jacprobe.stats import intervals, nulls
-from jacprobe.stats.labels import axis_names, common, rows
+from jacprobe.stats.labels import axis_names, common, require_one_of, rows
 
 if TYPE_CHECKING:
     from jacprobe.stats.labels import FloatArray
@@ -55,6 +55,7 @@ def vector_correlation(
         If a vector is constant, fewer than four KDs are shared, or y is not the weighted sum of the features.
     """
     nulls.check_draws(permutations)
+    require_one_of(method, ("pearson", "spearman"), "method")
     X, Y = rows(x, "x", ndim=1), rows(y, "y", ndim=1)
     names, lacking = common({"x": X, "y": Y}, 4)
     u, v = X.take(names), Y.take(names)

@@ -147,6 +147,8 @@ def _threshold(criterion: Above | Below, estimate: Estimate, family: Multiplicit
 @_judge.register(Within)
 def _within(criterion: Within, estimate: Estimate, multiplicity: Multiplicity | None) -> Judgement:  # noqa: ARG001 - one signature for all criteria
     low, high = _interval(estimate, "ci")
+    if (few := _few_for_any(estimate)) is not None:
+        return few
     if criterion.low <= low and high <= criterion.high:
         return Judgement(Verdict.SUPPORTED, f"the interval lies {criterion}")
     if high < criterion.low or criterion.high < low:
@@ -200,6 +202,8 @@ def _difference(criterion: Difference, estimate: Estimate, multiplicity: Multipl
 @_judge.register(Reproduces)
 def _reproduces(criterion: Reproduces, estimate: Estimate, multiplicity: Multiplicity | None) -> Judgement:  # noqa: ARG001 - one signature for all criteria
     low, high = _interval(estimate, "ci")
+    if (few := _few_for_any(estimate)) is not None:
+        return few
     away = abs(estimate.effect - criterion.value)
     if low <= criterion.value <= high:
         return Judgement(Verdict.SUPPORTED, f"REPRODUCED: {criterion.value:g} lies in [{low:.3g}, {high:.3g}]")
@@ -254,6 +258,12 @@ def _too_small(estimate: Estimate, family: Multiplicity, least: int) -> Judgemen
             Verdict.INCONCLUSIVE, f"the least attainable p is {family.least_p:.2g}: no effect could be shown"
         )
     return None
+
+
+def _few_for_any(estimate: Estimate) -> Judgement | None:
+    """Return INCONCLUSIVE where n is too small for either verdict."""
+    least = max(estimate.least_n, estimate.least_n_null)
+    return _few(estimate, least) if estimate.n < least else None
 
 
 def _few(estimate: Estimate, least: int) -> Judgement:

@@ -56,6 +56,11 @@ def test_knockdown_level_test_of_the_secretory_panel_decides_nothing(tables):
     assert estimate.least_p == pytest.approx(1 / 35)
     assert estimate.dropped == ("target MFGE8",)
     assert judge(Above(0, 0.001), estimate).verdict == Verdict.INCONCLUSIVE
+    for signed in (True, False):
+        pathway = panel_contrast(J, kds, rng, controls=CONTROLS, absolute=not signed)
+        verdict = judge(Above(0, 0.25), pathway)
+        assert verdict.verdict == Verdict.INCONCLUSIVE
+        assert verdict.reason == "n = 4 is below the 5 units that this verdict needs"
 
 
 def one_pair(tables):

@@ -193,6 +193,16 @@ def test_profile_agreement_is_the_mean_of_spearman(rng):
     assert beyond.effect == pytest.approx(np.mean(matched) - np.mean(mismatched))
 
 
+def test_unknown_options_are_refused(rng):
+    a, b = rng.normal(size=(2, 12, 6))
+    with pytest.raises(InputError, match="method: 'kendall'; wanted one of pearson, spearman"):
+        rules.profile_agreement(a, b, rng, method="kendall", permutations=FEW)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="method: 'kendall'"):
+        rules.vector_correlation(a[:, 0], b[:, 0], rng, method="kendall")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="alternative: 'up'; wanted one of greater, less, two-sided"):
+        rules.profile_agreement(a, b, rng, alternative="up", permutations=FEW)  # pyright: ignore[reportArgumentType]
+
+
 def test_none_of_two_hundred_bounds_the_share(rng):
     a, b = rng.normal(size=(200, 100)), rng.normal(size=(200, 100))
     bound = rules.profile_agreement(a, b, rng, permutations=FEW).diagnostics["share_above_upper_bound"]

@@ -136,6 +136,15 @@ def test_a_null_claim_needs_units():
 
 
 @pytest.mark.parametrize(
+    "criterion", [Within(0.2, 0.5), Within(0.6, 0.9), Reproduces(0.3, 0.02), Reproduces(0.9, 0.02)]
+)
+def test_ranges_and_numbers_need_units(criterion):
+    judged = judge(criterion, made(0.3, p=None, n=4, least_n=3, least_n_null=5))
+    assert (judged.verdict, judged.reason) == ("INCONCLUSIVE", "n = 4 is below the 5 units that this verdict needs")
+    assert judge(criterion, made(0.3, p=None, n=5, least_n=3, least_n_null=5)).verdict != Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
     ("effect", "verdict"), [(0.115, "SUPPORTED"), (0.135, "INCONCLUSIVE"), (0.2, "REFUTED"), (0.05, "REFUTED")]
 )
 def test_reproduces(effect, verdict):
