@@ -1,8 +1,9 @@
 """What node magnitude explains of a similarity matrix: the covariates z_i + z_j and z_i z_j.
 
 Everything here is over the pairs i < j. The covariates are never written out as n (n - 1) / 2 numbers: their products
-with
-a symmetric matrix V of zero diagonal are sum_{i<j} (z_i + z_j) V_ij = z . V1 and sum_{i<j} z_i z_j V_ij = z' V z / 2.
+with a symmetric matrix V of zero diagonal are
+
+    sum_{i<j} (z_i + z_j) V_ij = z . V1   and   sum_{i<j} z_i z_j V_ij = z' V z / 2.
 """
 
 from __future__ import annotations

@@ -46,9 +46,8 @@ def matrix_correlation(
 
     Four p, of which the largest is judged (intersection-union): against relabelled KDs, and against relabelled KDs with
     node magnitude partialled out (MRQAP by double semi-partialling, covariates z_i + z_j and z_i z_j for the z-scored
-    node
-    mean similarity of both matrices and the log norms of both), each on raw values and on ranks. `method` picks the
-    effect and its interval only. The interval is the delete-one-KD jackknife with Student's t(n - 1).
+    node mean similarity of both matrices and the log norms of both), each on raw values and on ranks. `method` picks
+    the effect and its interval only. The interval is the delete-one-KD jackknife with Student's t(n - 1).
 
     Parameters
     ----------
@@ -153,8 +152,7 @@ def matrix_correlation_difference(
     """Return r(a1, b1) - r(a2, b2) over the KDs that all four matrices share.
 
     The interval is the paired delete-one-KD jackknife, p Student's t(n - 1) of the same: two correlations on one list
-    of
-    KDs are dependent, so that a pair "significant / not significant" is no difference.
+    of KDs are dependent, so that a pair "significant / not significant" is no difference.
 
     Parameters
     ----------

@@ -47,8 +47,8 @@ def random_set_moments(S: FloatArray, k: int) -> tuple[float, float]:
     """Return mean and sd of the mean within-set similarity over all C(n, k) sets, in closed form.
 
     The sum over the pairs of a random set has second moment p2 Q2 + p3 Q3 + p4 Q4, where Q counts ordered pairs of
-    pairs
-    that are the same, share one node or none, and p is the chance that a random set holds the 2, 3 or 4 nodes involved.
+    pairs that are the same, share one node or none, and p is the chance that a random set holds the 2, 3 or 4 nodes
+    involved.
     """
     n = len(S)
     bare = S - mean_off_diagonal(S)

@@ -35,9 +35,8 @@ def neighbours(
     """Return how many of a family are among the `top` nearest neighbours of a query, beyond relabelled families.
 
     Two nulls, the larger p judged: random families, and families matched on hubness (how often a knockdown (KD) is
-    among
-    the top neighbours of others). The interval is the exact binomial one over family members, less the matched null's
-    mean. The query is not its own neighbour.
+    among the top neighbours of others). The interval is the exact binomial one over family members, less the matched
+    null's mean. The query is not its own neighbour.
 
     Parameters
     ----------

@@ -39,9 +39,8 @@ def profile_agreement(
     """Return the mean over units of the correlation between their profiles in two models.
 
     Unit i's profile in A is correlated with unit i's in B. Null: the units of B reassigned at random, so that the
-    outputs'
-    shared variance stays. The interval is the jackknife over units, which carries the mismatched mean where it is
-    taken off.
+    outputs' shared variance stays. The interval is the jackknife over units, which carries the mismatched mean where it
+    is taken off.
 
     Parameters
     ----------
@@ -221,8 +220,7 @@ def largest_agreement(draws: Any, rng: np.random.Generator | None = None, *, uni
     """Return the largest of several units' correlations, each measured over disjoint control-cell draws.
 
     Per unit mean +- t(R - 1) s / sqrt(R); the interval runs from the largest lower to the largest upper bound, the
-    upper
-    ones widened to hold for all units at once (Bonferroni).
+    upper ones widened to hold for all units at once (Bonferroni).
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
 """The tests of the published analysis as they were run, each named for what it is, so that a report can show both.
 
 None of them holds its error rate: pairs of knockdowns, or triples of one panel, are treated as if they were
-independent.
-They are never judged.
+independent. They are never judged.
 """
 
 from __future__ import annotations

@@ -43,9 +43,8 @@ def percentile_rank(
     kd
         The KD's name, or the names of several, of which the largest percentile counts.
     draws
-        The same numbers from disjoint draws of control cells, shape (draw, n), matched by name. They give the
-        effect and
-        its interval: mean +- t(R - 1) s / sqrt(R) of the percentile's log odds, mapped back, since near either end
+        The same numbers from disjoint draws of control cells, shape (draw, n), matched by name. They give the effect
+        and its interval: mean +- t(R - 1) s / sqrt(R) of the percentile's log odds, mapped back, since near either end
         percentiles are too skewed for Student. Without them the rank stands alone and is flagged.
     rng
         Not used.

@@ -114,8 +114,7 @@ def _cyclic(
     """Correlate circular diagonals.
 
     With p(i) = s(i + t), the pairs (i, i + d) of F meet the pairs (i + t, i + t + d) of E relabelled by s: per d the
-    sum
-    over i is a circular cross-correlation in t, and one inverse FFT serves all d.
+    sum over i is a circular cross-correlation in t, and one inverse FFT serves all d.
     """
     n = len(E)
     spectra = [np.conj(_diagonal_spectra(F)) for F in fixed]

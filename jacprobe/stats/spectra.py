@@ -28,10 +28,8 @@ def leading_share(
     """Return the least share of variance that the first component keeps when any one knockdown (KD) is left out.
 
     The share is scikit-learn's `explained_variance_ratio_` of an uncentred truncated SVD over KDs: variance of the
-    first
-    component's scores over the total variance. A mean common to all KDs counts in neither; the share of squares,
-    where it
-    does, stands beside it.
+    first component's scores over the total variance. A mean common to all KDs counts in neither; the share of squares,
+    where it does, stands beside it.
 
     Parameters
     ----------
