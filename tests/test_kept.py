@@ -62,6 +62,15 @@ def test_nothing_is_computed_twice(storing, computed):
     assert len(computed) == first
 
 
+def test_a_few_names_are_computed_alone_and_with_the_bits_that_all_have(fresh, storing, computed):
+    whole = kept(Delta(ROLE), fresh)
+    computed.clear()
+    spread = [str(name) for name in whole["kd"].values[::40]]
+    there = kept(Delta(ROLE), storing, only=spread)
+    assert computed == spread
+    assert there.values.tobytes() == whole.sel(kd=spread).values.tobytes()
+
+
 def test_a_shared_store_is_read_before_anything_is_computed(fresh, storing, computed, tmp_path):
     kept(Delta(ROLE), storing)
     done = len(computed)
