@@ -18,7 +18,7 @@ from zlib import crc32
 
 import numpy as np
 
-from bench.worlds import Case, cases
+from bench.cases import Case, cases
 from jacprobe.verdicts.judge import Verdict, judge
 
 HEADER = [
@@ -72,7 +72,7 @@ def main() -> None:
     done = _done(given.out)
     with given.out.open("a", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        if not done:
+        if not file.tell():
             table.writerow(HEADER)
         for case in cases():
             if given.only not in case.id or (case.rule, case.world, str(case.n)) in done:
