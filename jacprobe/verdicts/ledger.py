@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.errors import JacprobeError, StudyError
+from jacprobe.errors import JacprobeError, StudyError, inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,30 +108,78 @@ def write_ledger(path: Path, lines: Iterable[Entry]) -> None:
 
 
 def read_ledger(path: Path) -> list[Entry]:
-    """Read a ledger.
+    """Read a whole ledger.
 
     Raises
     ------
     StudyError
-        Where the file is missing or a line is not one of a ledger, with its number.
+        Where the file is missing, of another schema, or a line is not one of a ledger, with its number.
     """
+    lines, fault = _read(path)
+    if fault is not None:
+        raise fault
+    return lines
+
+
+def read_cut_ledger(path: Path) -> tuple[list[Entry], str | None]:
+    """Read a ledger that may have been cut in its last line, and say so where it was; errors as of `read_ledger`.
+
+    Only the end can be cut: anything else that is no line of a ledger is refused as by `read_ledger`.
+    """
+    lines, fault = _read(path)
+    if fault is None:
+        return lines, None
+    if fault.number != fault.last or fault.whole:
+        raise fault
+    return lines, f"{inert(path.name)} was cut in its line {fault.number}: {len(lines)} lines before it were read"
+
+
+class _LineError(StudyError):
+    """A line that is none of a ledger: its number, that of the last line, and whether it is a whole line of JSON."""
+
+    number = last = 0
+    whole = False
+
+
+def _read(path: Path) -> tuple[list[Entry], _LineError | None]:
+    """Return the lines up to the first that is none, and what is wrong with that one."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        rows = path.read_bytes().split(b"\n")
+    except OSError as error:
         raise StudyError(f"not readable: {error}", "a ledger (verdicts.jsonl)", _GIVE, path) from error
+    rows = rows if rows[-1] else rows[:-1]
     lines: list[Entry] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, row in enumerate(rows, 1):
         try:
-            record = json.loads(line)
-            lines.append({name: record[name] for name in FIELDS})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise StudyError(
+            lines.append(_line(row))
+        except (ValueError, KeyError, TypeError) as error:
+            fault = _LineError(
                 f"line {number} is not of a ledger: {error}",
                 f"one JSON object with {', '.join(FIELDS[:4])}, ...",
                 _GIVE,
                 path,
-            ) from error
-    return lines
+            )
+            fault.number, fault.last, fault.whole = number, len(rows), not isinstance(error, ValueError)
+            return lines, fault
+        schema = lines[-1]["provenance"].get("schema", SCHEMA)
+        if schema != SCHEMA:
+            raise StudyError(
+                f"line {number} is of the schema {schema!r}",
+                f"the schema {SCHEMA}",
+                "Read it with the version of jacprobe that wrote it, or judge the study again.",
+                path,
+            )
+    return lines, None
+
+
+def _line(row: bytes) -> Entry:
+    """Return a ledger line as data; what names no provenance has an empty one."""
+    record = json.loads(row.decode("utf-8"))
+    line = {name: record[name] for name in FIELDS}
+    line["provenance"] = line["provenance"] or {}
+    if not isinstance(line["provenance"], dict):
+        raise TypeError(f"provenance {type(line['provenance']).__name__}")
+    return line
 
 
 def _diagnostics(claim: Claim, estimate: Estimate | None, expectation: Expectation) -> dict[str, Any]:

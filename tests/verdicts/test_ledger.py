@@ -16,7 +16,7 @@ from jacprobe.verdicts.claim import Claim, Published
 from jacprobe.verdicts.criteria import Above
 from jacprobe.verdicts.expectations import Expectation
 from jacprobe.verdicts.judge import Judgement, Verdict
-from jacprobe.verdicts.ledger import FIELDS, entry, is_expected, read_ledger, strict, write_ledger
+from jacprobe.verdicts.ledger import FIELDS, entry, is_expected, read_cut_ledger, read_ledger, strict, write_ledger
 
 CLAIM = Claim(
     "nb02-toy", "It holds.", "a mean", {}, Above(0, 0.1), "toy.measure", "cells", family="nb02/toy",
@@ -89,3 +89,41 @@ def test_a_line_that_is_none_is_named_by_its_number(tmp_path, text):
     path.write_text(json.dumps(line()) + "\n" + text + "\n", encoding="utf-8")
     with pytest.raises(StudyError, match="line 2"):
         read_ledger(path)
+
+
+def test_a_ledger_cut_anywhere_in_its_last_line_is_read_up_to_it(tmp_path):
+    path = tmp_path / "verdicts.jsonl"
+    write_ledger(path, [line(), line(id="nb02-second", finding="∂Y/∂pert\u2028is one line")])
+    whole = path.read_bytes()
+    assert [read["id"] for read in read_ledger(path)] == ["nb02-toy", "nb02-second"]
+    assert read_cut_ledger(path)[1] is None
+    first = whole.index(b"\n") + 1
+    for end in (first + 1, whole.index("∂".encode()) + 1, len(whole) - 2):
+        path.write_bytes(whole[:end])
+        lines, remark = read_cut_ledger(path)
+        assert [read["id"] for read in lines] == ["nb02-toy"]
+        assert remark == "verdicts.jsonl was cut in its line 2: 1 lines before it were read"
+        with pytest.raises(StudyError, match="line 2"):
+            read_ledger(path)
+
+
+def test_what_is_wrong_elsewhere_than_at_the_end_is_no_cut(tmp_path):
+    path = tmp_path / "verdicts.jsonl"
+    for text in ('{"id": "nb\n' + json.dumps(line()), json.dumps(line()) + '\n{"id": 1}\n'):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(StudyError, match="is not of a ledger"):
+            read_cut_ledger(path)
+
+
+def test_another_schema_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text(json.dumps(line(provenance={"schema": 7})) + "\n", encoding="utf-8")
+    for read in (read_ledger, read_cut_ledger):
+        with pytest.raises(StudyError, match=r"line 1 is of the schema 7; wanted the schema 1"):
+            read(path)
+
+
+def test_a_line_without_provenance_has_an_empty_one(tmp_path):
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text(json.dumps(line(provenance=None)) + "\n", encoding="utf-8")
+    assert read_ledger(path)[0]["provenance"] == {}
