@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import JacprobeError, StudyError, inert
+from jacprobe.verdicts.criteria import AllOf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -188,6 +189,8 @@ def _diagnostics(claim: Claim, estimate: Estimate | None, expectation: Expectati
         "expected_because": expectation.reason,
         "published_effect": claim.published_effect,
     }
+    if isinstance(claim.criterion, AllOf):
+        shown["parts"] = list(claim.criterion.ids)
     if estimate is None:
         return shown
     shown |= {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jacprobe.errors import JacprobeError, StudyError
 from jacprobe.estimate import Estimate, Null
 from jacprobe.verdicts.claim import Claim, Published
-from jacprobe.verdicts.criteria import Above
+from jacprobe.verdicts.criteria import Above, AllOf
 from jacprobe.verdicts.expectations import Expectation
 from jacprobe.verdicts.judge import Judgement, Verdict
 from jacprobe.verdicts.ledger import FIELDS, entry, is_expected, read_cut_ledger, read_ledger, strict, write_ledger
@@ -127,3 +127,11 @@ def test_a_line_without_provenance_has_an_empty_one(tmp_path):
     path = tmp_path / "verdicts.jsonl"
     path.write_text(json.dumps(line(provenance=None)) + "\n", encoding="utf-8")
     assert read_ledger(path)[0]["provenance"] == {}
+
+
+def test_a_composite_names_its_parts():
+    whole = Claim("nb02-whole", "Both hold.", "both", {}, AllOf(("nb02-toy", "nb02-other")))
+    judged = Judgement(Verdict.REFUTED, "REFUTED: nb02-other")
+    made = entry(whole, judged, Expectation(), study="toy", models=[], provenance={})
+    assert made["diagnostics"]["parts"] == ["nb02-toy", "nb02-other"]
+    assert "parts" not in line()["diagnostics"]
