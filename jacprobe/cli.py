@@ -195,13 +195,15 @@ def store_gc(
     store: StoreOption = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
 ) -> None:
-    """Delete what no run will read again: leavings of killed runs, entries of superseded probes."""
+    """Delete what no run will read again: leavings of killed runs, superseded probes, estimates of other code."""
+    from jacprobe.estimates import code_digest
     from jacprobe.kept import KEPT
     from jacprobe.store.store import Store
     from jacprobe.store.upkeep import gc
+    from jacprobe.suite import suite_root
 
     current = {kind.probe: kind.version for kind in KEPT.values()}
-    for path in gc(Store.at(store), current, dry_run=dry_run):
+    for path in gc(Store.at(store), current, code_digest(suite_root() / "claims"), dry_run):
         typer.echo(f"{'would delete' if dry_run else 'deleted'} {path}")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClaimError, EvidenceMissingError
 from jacprobe.estimate import Estimate
+from jacprobe.estimates import BusyError, obtain
 from jacprobe.requests import EveryRole, IfThere
 from jacprobe.streams import stream
 from jacprobe.verdicts.criteria import AllOf, Exactly, Reproduces
@@ -36,34 +39,54 @@ class Judging:
         All rows of the suite by id, whatever was selected: families and composites reach beyond a selection.
     expectations
         Expectations by claim id; a claim without one may come out any way.
+    code
+        Digest of the code that measures (`jacprobe.estimates.code_digest`), under which estimates are kept in the
+        study's store; none are kept where it is empty.
     """
 
     study: Study
     rows: Mapping[str, Claim]
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
+    code: str = ""
     _estimates: dict[str, Estimate | EvidenceMissingError] = field(default_factory=dict, repr=False)
 
     def stream(self, claim: Claim) -> np.random.Generator:
         """Return the random stream of a claim, always at its beginning."""
         return stream(self.study.seed, claim.id)
 
-    def estimate(self, claim: Claim) -> Estimate | EvidenceMissingError:
-        """Return the estimate of a claim, or what was missing for it; measured once."""
+    def estimate(
+        self, claim: Claim, measure: Callable[[], object] | None = None, *, wait: bool = True
+    ) -> Estimate | EvidenceMissingError:
+        """Return the estimate of a claim, or what was missing for it; measured once.
+
+        `measure` measures it in place of the row's own measure, as a test of the row does. Where there is to be no
+        waiting, `jacprobe.estimates.BusyError` says that another process is measuring it.
+        """
         if claim.id not in self._estimates:
             try:
                 if claim.measure is None:
                     raise ClaimError("a composite has no estimate of its own", "its parts' verdicts", where=claim.id)
-                measured = claim.measure(**self.study.evidence(claim), rng=self.stream(claim))
-                self._estimates[claim.id] = self._over_trainings(claim, checked(claim, measured))
+                first = self._obtain(claim, self.study, measure, wait=wait)
+                self._estimates[claim.id] = self._over_trainings(claim, first)
             except EvidenceMissingError as missing:
                 self._estimates[claim.id] = missing
         return self._estimates[claim.id]
 
-    def record(self, claim: Claim, estimate: Estimate | EvidenceMissingError | None = None) -> Entry:
-        """Return the ledger line of a claim, judged; `estimate` is what a test returned, if it was a test."""
+    def _obtain(
+        self, claim: Claim, study: Study, measure: Callable[[], object] | None = None, *, wait: bool = True
+    ) -> Estimate:
+        """Return what a claim's measure makes of a study's evidence, kept or measured now."""
+
+        def measured() -> Estimate:
+            if measure is not None:
+                return checked(claim, measure())
+            return checked(claim, claim.measure(**study.evidence(claim), rng=self.stream(claim)))
+
+        return obtain(claim, study, self.code, measured, wait=wait)
+
+    def record(self, claim: Claim) -> Entry:
+        """Return the ledger line of a claim, judged."""
         begun = time.perf_counter()
-        if estimate is not None:
-            self._estimates[claim.id] = self._over_trainings(claim, estimate)
         judgement, multiplicity = self.judge(claim)
         measured = self._estimates.get(claim.id)
         return entry(
@@ -129,7 +152,7 @@ class Judging:
             "n_cells": study.n_cells,
             "seed": study.seed,
             "quick": study.quick,
-            "versions": versions(),
+            "versions": dict(versions()),
             "command": " ".join(
                 ["pytest claims/ --study", study.name, "--seed", str(study.seed), "--claim", claim.id, *study.options]
             ),
@@ -156,20 +179,14 @@ class Judging:
         found = [remark for request in requests for remark in stored.remarks(request)]
         return tuple(dict.fromkeys((*found, *((MIXED,) if mixed(requests, stored, self.study.models) else ()))))
 
-    def _over_trainings(self, claim: Claim, first: Estimate | EvidenceMissingError) -> Estimate | EvidenceMissingError:
+    def _over_trainings(self, claim: Claim, first: Estimate) -> Estimate:
         """Return the estimate over all trainings of the claim's models, where the study has several."""
         further = sorted({role.partition("@")[2] for role in self.models(claim) if "@" in role})
-        if isinstance(first, EvidenceMissingError) or not further:
+        if not further:
             return first
         from jacprobe.stats.trainings import over_trainings
 
-        found = {"the first": first}
-        for name in further:
-            try:
-                evidence = self.study.training(name).evidence(claim)
-                found[name] = checked(claim, claim.measure(**evidence, rng=self.stream(claim)))
-            except EvidenceMissingError as missing:
-                return missing
+        found = {"the first": first} | {name: self._obtain(claim, self.study.training(name)) for name in further}
         criterion = claim.criterion
         if isinstance(criterion, Exactly):
             return max(found.values(), key=lambda one: abs(one.effect - criterion.value))
@@ -197,6 +214,10 @@ class Judging:
         if claim.family is None:
             return None if estimate.p is None else Multiplicity(estimate.p, estimate.least_p)
         members = [row for row in self.rows.values() if row.family == claim.family]
+        for row in members:
+            # What another process is measuring now is taken from it later.
+            with suppress(BusyError):
+                self.estimate(row, wait=False)
         family = {row.id: self.estimate(row) for row in members}
         return adjust({i: e if isinstance(e, Estimate) else None for i, e in family.items()}, claim.id)
 
@@ -208,6 +229,7 @@ def checked(claim: Claim, measured: object) -> Estimate:
     return measured
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions that a number can depend on."""
     import platform

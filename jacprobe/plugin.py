@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jacprobe.coverage import coverage_lines
-from jacprobe.errors import EvidenceMissingError, InputError, JacprobeError, unknown_names
+from jacprobe.errors import InputError, JacprobeError, unknown_names
+from jacprobe.estimates import code_digest
 from jacprobe.hub import is_reference
-from jacprobe.judging import CHANGED, Judging, checked
+from jacprobe.judging import CHANGED, Judging
 from jacprobe.results import ALLURE, LEDGER, Results
 from jacprobe.suite import load_rows
 from jacprobe.terminal import closing_table, header_lines, verdict_line
@@ -135,7 +136,7 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
         expectations = expectations_from_ledger(config.invocation_params.dir / option.expect, rows, study.name)
     else:
         expectations = study_expectations(study.folder, rows)
-    return Judging(study, rows, expectations)
+    return Judging(study, rows, expectations, code_digest(*folders))
 
 
 def _given(config: pytest.Config) -> dict[str, Any]:
@@ -187,13 +188,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     judging, begun = pyfuncitem.config.stash[JUDGING], time.perf_counter()
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    estimate = None
     if claim.measure is not None:
-        try:
-            estimate = checked(claim, pyfuncitem.obj(**arguments))
-        except EvidenceMissingError as missing:
-            estimate = missing
-    line = judging.record(claim, estimate)
+        judging.estimate(claim, lambda: pyfuncitem.obj(**arguments))
+    line = judging.record(claim)
     line["seconds"] = time.perf_counter() - begun
     pyfuncitem.user_properties.append((_RECORD, line))
     evaluated = line["verdict"] != Verdict.NOT_EVALUATED

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jacprobe.store.entry import Scalar
     from jacprobe.store.store import Store
 
+ESTIMATES = "estimates"
 _ABANDONED_SECONDS = 3600  # after which a folder that was never finished belongs to nobody
 
 
@@ -128,10 +129,13 @@ def _damaged_chunks(entry: Entry, mending: bool) -> Iterator[Fault]:
             entry.drop(label)
 
 
-def gc(store: Store, current: Mapping[str, Scalar] | None = None, dry_run: bool = False) -> list[Path]:
+def gc(
+    store: Store, current: Mapping[str, Scalar] | None = None, code: str | None = None, dry_run: bool = False
+) -> list[Path]:
     """Delete from the own store what no run will read again, and return it.
 
-    That is: what killed writers left behind, and entries of a superseded version of their probe.
+    That is: what killed writers left behind, entries of a superseded version of their probe, and estimates that other
+    code measured.
 
     Parameters
     ----------
@@ -139,6 +143,8 @@ def gc(store: Store, current: Mapping[str, Scalar] | None = None, dry_run: bool 
         The store; shared layers are never changed.
     current
         Version of each probe now; an entry goes whose key names the probe (`probe`) with another `version`.
+    code
+        Digest of the code that measures now (`jacprobe.estimates.code_digest`); None keeps all estimates.
     dry_run
         Whether only to say what would go.
     """
@@ -156,6 +162,9 @@ def gc(store: Store, current: Mapping[str, Scalar] | None = None, dry_run: bool 
                 gone.append(path)
             else:
                 gone.extend(_left_behind(entry))
+    estimates = store.root / ESTIMATES
+    if code is not None and estimates.is_dir():
+        gone.extend(path for path in sorted(estimates.iterdir()) if path.name != code)
     if not dry_run:
         for path in gone:
             if path.is_dir():

@@ -44,7 +44,9 @@ def test_the_unit_is_the_model_where_there_are_several():
 def test_a_test_that_returns_the_first_estimate_is_recorded_over_all():
     study = retrained(1)
     first = measured(study.training("absent"))
-    line = Judging(study, ROWS).record(CLAIM, first)
+    judging = Judging(study, ROWS)
+    judging.estimate(CLAIM, lambda: first)
+    line = judging.record(CLAIM)
     assert set(line["diagnostics"]["trainings"]) == {"the first", "1"}
     assert line["effect"] == pytest.approx(measured(study).effect)
 
