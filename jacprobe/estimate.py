@@ -82,6 +82,10 @@ class Estimate:
         Everything else worth reading: JSON-serialisable.
     parts
         The estimates that a paired difference is made of: {"a": ..., "b": ...}.
+    replicates
+        The effect without each unit (the delete-one jackknife behind `ci`), by the unit's name; empty where `ci` is
+        made otherwise. Two models are compared by them, unit by unit (rule M); an interval that also allows for draws
+        or copies is wider than they make it.
     """
 
     effect: float
@@ -100,6 +104,7 @@ class Estimate:
     as_published: Mapping[str, Any] = field(default_factory=dict)
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Estimate] = field(default_factory=dict)
+    replicates: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what no measure may return."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from jacprobe.stats.own_gene import own_gene_contrast
     from jacprobe.stats.profiles import largest_agreement, profile_agreement, share_anticorrelated, share_below
     from jacprobe.stats.ranks import outranks, percentile_rank
-    from jacprobe.stats.reproduction import draw_spread, flip, reproduces
+    from jacprobe.stats.reproduction import draw_spread, reproduces
+    from jacprobe.stats.retraining import flip, paired_difference
     from jacprobe.stats.sets import set_coherence, set_coherence_difference
     from jacprobe.stats.spectra import leading_share
     from jacprobe.stats.vectors import vector_correlation
@@ -44,7 +45,7 @@ _HOME = {
     "draw_spread": "reproduction",
     "enrichment": "overlap",
     "exact": "deterministic",
-    "flip": "reproduction",
+    "flip": "retraining",
     "holm": "multiplicity",
     "intersection_union": "multiplicity",
     "largest_agreement": "profiles",
@@ -61,6 +62,7 @@ _HOME = {
     "outranks": "ranks",
     "own_gene_contrast": "own_gene",
     "paired_contrast": "contrasts",
+    "paired_difference": "retraining",
     "panel_contrast": "contrasts",
     "percentile_rank": "ranks",
     "profile_agreement": "profiles",
@@ -103,6 +105,7 @@ __all__ = [
     "outranks",
     "own_gene_contrast",
     "paired_contrast",
+    "paired_difference",
     "panel_contrast",
     "percentile_rank",
     "profile_agreement",

@@ -116,6 +116,7 @@ def cluster_contrast(
         LEAST_NODES,
         dropped=tuple(sorted(set(S.names) ^ set(clusters.names))),
         as_published={"nb05_signed_rank_of_unpaired": as_run},
+        replicates=intervals.named(names, without),
         diagnostics={
             "same": means.same,
             "different": means.different,
@@ -168,13 +169,15 @@ def cluster_contrast_difference(
         scaled.append(((means.same - means.different) / sd, (means.same_without - means.different_without) / sd))
     n = len(names)
     effect = scaled[0][0] - scaled[1][0]
-    se = intervals.jackknife_se(scaled[0][1] - scaled[1][1])
+    without = scaled[0][1] - scaled[1][1]
+    se = intervals.jackknife_se(without)
     ci, ci90 = intervals.t_intervals(effect, se, n - 1)
     p = intervals.student_p(effect, se, n - 1, alternative)
     null = Null("no difference: Student's t of the paired delete-one-KD jackknife", p, 0.0, se, 0, 0.0)
     mde = intervals.minimum_detectable(se, n - 1, alternative)
     estimate = Estimate(effect, n, ci, ci90, p, alternative, (null,), mde, LEAST_NODES, LEAST_NODES, dropped=lacking)
-    return replace(estimate, diagnostics={"a": scaled[0][0], "b": scaled[1][0]})
+    shown = {"a": scaled[0][0], "b": scaled[1][0]}
+    return replace(estimate, diagnostics=shown, replicates=intervals.named(names, without))
 
 
 def _indicator(codes: IntArray) -> FloatArray:

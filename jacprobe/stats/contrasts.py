@@ -244,6 +244,7 @@ def paired_contrast(
         LEAST_PAIRS,
         dropped=lacking,
         diagnostics=means,
+        replicates=intervals.named(names, intervals.without_each_mean(difference)),
     )
 
 

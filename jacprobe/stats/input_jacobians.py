@@ -66,6 +66,7 @@ def estimators_agree(each: Sequence[Any], mean: Sequence[Any], rng: np.random.Ge
             "pearson": pearson,
             "share_exactly_zero_in_mean_cell": shut,
         },
+        replicates=intervals.named(names, without),
     )
 
 
@@ -197,6 +198,7 @@ def models_differ(
         LEAST_KDS,
         dropped=lacking,
         flags=flags,
+        replicates=intervals.named(names, without),
         diagnostics={
             "within_models": inside,
             "across_models": float(c.mean()),

@@ -12,6 +12,8 @@ from jacprobe.estimate import Alternative, Interval
 from jacprobe.stats.labels import require_one_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jacprobe.stats.labels import FloatArray, IntArray
 
 
@@ -28,6 +30,16 @@ def jackknife_se(replicates: FloatArray) -> float:
     """Return the delete-one jackknife standard error, sqrt((m - 1) / m * sum (theta_i - mean)^2) (Tukey 1958)."""
     m = len(replicates)
     return math.sqrt((m - 1) / m * float(np.square(replicates - replicates.mean()).sum()))
+
+
+def named(names: Sequence[str], replicates: FloatArray) -> dict[str, float]:
+    """Return delete-one replicates by the name of the unit that each leaves out."""
+    return dict(zip(names, replicates.tolist(), strict=True))
+
+
+def without_each_mean(values: FloatArray) -> FloatArray:
+    """Return the mean of values without each of them: its jackknife is Student's standard error."""
+    return (values.sum() - values) / (len(values) - 1)
 
 
 def grouped_jackknife_se(effect: float, replicates: FloatArray, sizes: IntArray) -> float:

@@ -267,6 +267,7 @@ def _mean_over(groups: Sequence[Sequence[Any]], scale: float = 1.0) -> Estimate:
         LEAST_UNITS,
         dropped=lacking,
         diagnostics={"draws": [len(T) for T in tables], "df": df},
+        replicates=intervals.named(names, intervals.without_each_mean(per_gene)),
     )
 
 

@@ -92,6 +92,7 @@ def learned_contrast(
             "se_copies": se_copies,
             **units,
         },
+        replicates=trained.replicates if isinstance(trained, Estimate) else {},
     )
 
 

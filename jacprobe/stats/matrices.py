@@ -135,6 +135,7 @@ def matrix_correlation(
             "ceiling": ceiling,
             "r_over_ceiling": None if ceiling is None else effect / ceiling,
         },
+        replicates=intervals.named(names, without),
     )
 
 
@@ -304,6 +305,7 @@ def paired_jackknife(
         LEAST_NODES,
         dropped=lacking,
         diagnostics=diagnostics,
+        replicates=intervals.named(names, without),
     )
 
 

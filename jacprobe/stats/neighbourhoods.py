@@ -225,12 +225,14 @@ def neighbourhood_purity(
         nulls.from_draws(f"families of {k} KDs matched on hubness", effect, matched - centre, "greater"),
     )
     # A family of k - 1 could show a purity of (k - 2) / top at most; at the scale of k the replicates are comparable.
-    se = intervals.jackknife_se(scale * moments.leave_one_out(both_ways[np.ix_(found.index, found.index)]))
+    without = scale * moments.leave_one_out(both_ways[np.ix_(found.index, found.index)])
+    se = intervals.jackknife_se(without)
     ci, ci90 = intervals.t_intervals(effect, se, k - 1)
     mde = intervals.minimum_detectable(max(se, drawn[1].sd), k - 1, "greater")
     return Estimate(
         effect, k, ci, ci90, max(null.p for null in drawn), "greater", drawn, mde, LEAST_MEMBERS, LEAST_MEMBERS_NULL,
         dropped=found.unknown, flags=found.flags, diagnostics={"purity": purity, "matched_null_purity": centre},
+        replicates=intervals.named(found.names, without),
     )  # fmt: skip
 
 

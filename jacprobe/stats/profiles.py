@@ -102,6 +102,7 @@ def profile_agreement(
         LEAST_UNITS,
         dropped=lacking,
         as_published={"nb04_counts": published.share_of_negative(matched)},
+        replicates=intervals.named(names, without),
         diagnostics={
             "per_unit": {name: float(r) for name, r in zip(names, matched, strict=True)},
             "median": float(np.median(matched)),

@@ -218,6 +218,7 @@ def _standardised(estimate: Estimate) -> Estimate:
         mde=None if estimate.mde is None else estimate.mde / sd,
         nulls=tuple(_rescaled(null, mean, sd) for null in estimate.nulls),
         diagnostics={**estimate.diagnostics, "D": estimate.effect},
+        replicates={name: z(without) for name, without in estimate.replicates.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""Rules M and N: does a number come out again, and did a verdict flip."""
+"""Rule N: does a number come out again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jacprobe.estimate import Estimate
 from jacprobe.stats.labels import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
 LEAST_DRAWS = 5
 
@@ -98,57 +98,6 @@ def draw_spread(
     )
     return Estimate(
         s, R, ci, ci90, least_n=LEAST_DRAWS, least_n_null=LEAST_DRAWS, diagnostics={"mean": float(values.mean())}
-    )
-
-
-def flip(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    margin: float,
-    difference: Estimate | None = None,
-    rng: np.random.Generator | None = None,  # noqa: ARG001 - every measure takes rng, used or not
-) -> Estimate:
-    """Return new - old, and whether a claim's verdict flipped between two trainings.
-
-    A flip is a verdict that changed *and* a paired difference whose 95 % interval lies outside the margin. From two
-    ledgers alone there is no paired difference: |new - old| > margin then decides, and the flip is marked unpaired.
-
-    Parameters
-    ----------
-    old, new
-        "effect" and "verdict" of each run, such as two ledger lines.
-    margin
-        The row's SESOI.
-    difference
-        The paired difference new - old of the effects, where both models' evidence is at hand.
-    rng
-        Not used.
-
-    Returns
-    -------
-    Estimate
-        `diagnostics["flipped"]` and ["changed"].
-
-    Raises
-    ------
-    InputError
-        If the margin is negative, or a run has no effect or verdict.
-    """
-    if not margin >= 0:
-        raise InputError(f"margin {margin}", "0 or more", where="flip")
-    for name, run in (("old", old), ("new", new)):
-        if "effect" not in run or "verdict" not in run:
-            raise InputError(f"a run with {sorted(run)}", "effect and verdict", where=f"flip, {name}")
-    changed = str(old["verdict"]) != str(new["verdict"])
-    if difference is None or difference.ci is None:
-        effect, n, ci, ci90 = float(new["effect"]) - float(old["effect"]), 0, None, None
-        beyond, flags = abs(effect) > margin, ("unpaired",)
-    else:
-        effect, n, ci, ci90 = difference.effect, difference.n, difference.ci, difference.ci90
-        beyond, flags = ci[0] > margin or ci[1] < -margin, ()
-    words = {"old": str(old["verdict"]), "new": str(new["verdict"])}
-    return Estimate(
-        effect, n, ci, ci90, flags=flags, diagnostics={**words, "changed": changed, "flipped": changed and beyond}
     )
 
 

@@ -115,9 +115,12 @@ def coherence_learned(
         jackknifed_coherence(a, b, (), method, listed) if ordered(a) and ordered(b) else (0.0, np.zeros(n), n)
         for a, b in zip(*copies, strict=True)
     ]
-    se = intervals.jackknife_se(without - np.mean([replicates for _, replicates, _ in drawn], axis=0))
-    ci, ci90 = intervals.t_intervals(effect, se, n - 1)
-    estimate = learned_contrast(Estimate(effect, n, ci, ci90), [r for r, _, _ in drawn], rng, normal=normal)
+    known, _ = common({"jacobians": square(jacobians), "responses": square(responses)})
+    names = [name for name in listed if name in set(known)]
+    paired = without - np.mean([replicates for _, replicates, _ in drawn], axis=0)
+    ci, ci90 = intervals.t_intervals(effect, intervals.jackknife_se(paired), n - 1)
+    trained = Estimate(effect, n, ci, ci90, replicates=intervals.named(names, paired))
+    estimate = learned_contrast(trained, [r for r, _, _ in drawn], rng, normal=normal)
     return extended(estimate, {"trained_over_all_kds": coherence(jacobians, responses, method=method)})
 
 

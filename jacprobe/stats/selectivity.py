@@ -91,10 +91,11 @@ def selective_feature_lost(
         strata = nulls.quantile_strata([size], int(np.clip(n // 20, 2, 10)))
         draws.append(drawn(nulls.matched_subsets(rng, strata, found.index, permutations)))
     parts = {
-        side: _estimate(own[i], without[:, i], [draws[0][:, i], draws[1 + i][:, i]]) for i, side in enumerate("ab")
+        side: _estimate(own[i], without[:, i], found.names, [draws[0][:, i], draws[1 + i][:, i]])
+        for i, side in enumerate("ab")
     }
     apart = [one[:, 0] - one[:, 1] for one in draws[:2]]
-    estimate = _estimate(own[0] - own[1], without[:, 0] - without[:, 1], apart)
+    estimate = _estimate(own[0] - own[1], without[:, 0] - without[:, 1], found.names, apart)
     shown, flags = _elsewhere(members, neurons, replicate, untrained, rng)
     columns = [np.array(axis_names(side, 1))[table.columns] for side, table in zip((a, b), tables, strict=True)]
     return replace(
@@ -177,7 +178,7 @@ def _without(table: _Table, chosen: IntArray, i: int, halves: _Halves) -> float:
     return _held_out(table, _contrasts(chosen, len(table.ranks), halves, left_out=i))[0]
 
 
-def _estimate(effect: float, without: FloatArray, samples: Sequence[FloatArray]) -> Estimate:
+def _estimate(effect: float, without: FloatArray, members: Sequence[str], samples: Sequence[FloatArray]) -> Estimate:
     """Return an estimate from its jackknife and its draws over random and over matched sets."""
     k, alternative = len(without), "greater"
     names = (f"random sets of {k} KDs", f"random sets of {k} KDs matched on log norm")
@@ -197,6 +198,7 @@ def _estimate(effect: float, without: FloatArray, samples: Sequence[FloatArray])
         intervals.minimum_detectable(max(se, *(null.sd for null in drawn)), k - 1, alternative),
         LEAST_MEMBERS,
         LEAST_MEMBERS_NULL,
+        replicates=intervals.named(members, without),
     )
 
 

@@ -201,6 +201,7 @@ def coherence_of(
             "top_pair_share": float(upper.max() / upper.sum()) if upper.any() else None,
             "leave_one_out": [float(without.min()), float(without.max())],
         },
+        replicates=intervals.named(found.names, without) if groups is None else {},
     )
 
 

@@ -83,6 +83,7 @@ def coherence_over_lists(
         ci=ci,
         ci90=ci90,
         p=max(doubled.values()),
+        replicates=without,
         nulls=joint,
         caution=carried[0] if len(carried) > len(tested) / 2 else None,
         dropped=(),
@@ -154,6 +155,7 @@ def selection_inflates(
             "se_lists": se_lists,
             "shared_with_first_list": shared,
         },
+        replicates=intervals.named(names, replicates),
     )
 
 

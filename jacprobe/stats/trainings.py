@@ -86,6 +86,7 @@ def over_trainings(estimates: Mapping[str, Estimate], *, further: bool = False) 
             name: over_trainings({which: part.parts[name] for which, part in estimates.items()}, further=further)
             for name in first.parts
         },
+        replicates={},
     )
 
 

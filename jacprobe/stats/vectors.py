@@ -89,6 +89,7 @@ def vector_correlation(
         LEAST_KDS,
         dropped=lacking,
         diagnostics={"r": both, "jackknife_se": se, "leave_one_out": [float(without.min()), float(without.max())]},
+        replicates=intervals.named(names, without),
     )
 
 

@@ -236,18 +236,6 @@ def test_spread_over_draws_is_chi_squared():
     assert high == pytest.approx(s * np.sqrt(4 / scipy_stats.chi2.ppf(0.025, 4)))
 
 
-def test_a_flip_needs_a_difference_beyond_the_margin():
-    old, new = {"effect": 0.30, "verdict": "SUPPORTED"}, {"effect": 0.05, "verdict": "INCONCLUSIVE"}
-    unpaired = rules.flip(old, new, 0.1)
-    assert unpaired.diagnostics["flipped"]
-    assert unpaired.flags == ("unpaired",)
-    wide = Estimate(-0.25, 30, (-0.5, 0.0), (-0.45, -0.05))
-    assert not rules.flip(old, new, 0.1, wide).diagnostics["flipped"]
-    assert not rules.flip(old, old, 0.1).diagnostics["changed"]
-    with pytest.raises(InputError, match="effect and verdict"):
-        rules.flip({"effect": 1.0}, new, 0.1)
-
-
 # P: vectors
 
 
