@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import StudyError, unknown_names
@@ -18,7 +19,8 @@ def gene_sets(own: Mapping[str, Any], gmt: Path | None = None) -> dict[str, Any]
     Parameters
     ----------
     own
-        The study's own sets, which stand in place of shipped ones of their names.
+        The study's own sets, which stand in place of shipped ones of their names; of those that hold nothing but
+        `not_counted` (names picked after looking at these very models) the shipped members stay, these names left out.
     gmt
         File of terms. Every set with a `term` then has that term's genes and nothing else: a set that silently stayed
         the stand-in would be judged under the term's name.
@@ -26,12 +28,19 @@ def gene_sets(own: Mapping[str, Any], gmt: Path | None = None) -> dict[str, Any]
     Raises
     ------
     StudyError
-        If a set is no table, or the file is not there, is no GMT file or lacks the term of a set.
+        If a set is no table, its `not_counted` no list of names of a shipped set, or a pattern of it no regular
+        expression; if the file is not there, is no GMT file or lacks the term of a set.
     """
     odd = [name for name, one in own.items() if not isinstance(one, dict)]
     if odd:
         raise StudyError(f"[gene_sets] {', '.join(odd)}", "a table for each set, or gmt = a file", where="study.toml")
-    sets = {**read_toml(suite_root() / "fixtures" / "gene_sets" / "published.toml"), **own}
+    shipped = read_toml(suite_root() / "fixtures" / "gene_sets" / "published.toml")
+    less = {name: one for name, one in own.items() if set(one) == {"not_counted"}}
+    if unknown := [name for name in less if name not in shipped]:
+        raise unknown_names("gene set", unknown, list(shipped), where="study.toml")
+    sets = {**shipped, **own, **{name: {**shipped[name], **one} for name, one in less.items()}}
+    for name, one in sets.items():
+        _require_usable(name, one)
     if gmt is None:
         return sets
     terms = read_gmt(gmt)
@@ -47,6 +56,24 @@ def gene_sets(own: Mapping[str, Any], gmt: Path | None = None) -> dict[str, Any]
     for name, term in wanted.items():
         sets[name] = {**sets[name], "patterns": [], "genes": terms[term]}
     return sets
+
+
+def _require_usable(name: str, one: Mapping[str, Any]) -> None:
+    """Refuse lists of names that are none, and patterns that are no regular expressions."""
+    clean = one.get("clean", {})
+    if not isinstance(clean, dict):
+        raise StudyError(f"[gene_sets.{name}] clean = {clean!r}", "a table", where="study.toml")
+    for key in ("patterns", "genes", "not_counted"):
+        for part, listed in ((f"{name}", one.get(key, [])), (f"{name}.clean", clean.get(key, []))):
+            if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+                raise StudyError(f"[gene_sets.{part}] {key} = {listed!r}", "a list of texts", where="study.toml")
+            for pattern in listed if key == "patterns" else ():
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    raise StudyError(
+                        f"[gene_sets.{part}] pattern {pattern!r} ({error})", "a regular expression", where="study.toml"
+                    ) from error
 
 
 def read_gmt(path: Path) -> dict[str, list[str]]:

@@ -79,6 +79,8 @@ class Study:
         How models, data and evidence were given, to be repeated.
     reverse
         Compute in reverse order; used to show that order changes nothing.
+    sources
+        Notes which entries of the store evidence is read from.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Study:
     store: Store | None = None
     stored: StoredEvidence | None = None
     options: tuple[str, ...] = ()
+    sources: Sources = field(default_factory=Sources, repr=False, compare=False)
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def evidence(self, claim: Claim) -> dict[str, Any]:
@@ -116,8 +119,11 @@ class Study:
         """Return the evidence behind one request; that of control copies is not held in memory."""
         if any(parse_control_role(role) is not None for role in request.roles):
             return self._obtain(request)
-        if request not in self._cache:
-            self._cache[request] = self._obtain(request)
+        if request in self._cache:
+            self.sources.again(request)
+        else:
+            with self.sources.noting(request):
+                self._cache[request] = self._obtain(request)
         return self._cache[request]
 
     def resolve_all(self, requests: Sequence[Request]) -> list[Any]:
@@ -256,12 +262,14 @@ class Study:
     def gene_set(self, name: str, variant: str = "published") -> tuple[str, ...]:
         """Return the members of a set, in the models' order: among the knockdowns, or the genes for sets of those.
 
-        Names `not_counted` were picked after looking, and are no members though a pattern fits them.
+        Names `not_counted` were picked after looking: they are no members of the cleaned definition, by which families
+        are tested, though a pattern fits them; nor of the published one where there is no other.
         """
         definition = self._definition(name, variant)
         among = self.genes if self.gene_sets[name].get("kind") in ("output", "silenced") else self.knockdowns
         patterns = [re.compile(pattern) for pattern in definition.get("patterns", ())]
-        listed, left_out = set(definition.get("genes", ())), set(self.gene_sets[name].get("not_counted", ()))
+        picked = self.gene_sets[name] if definition is not self.gene_sets[name] or "clean" not in definition else {}
+        listed, left_out = set(definition.get("genes", ())), set(picked.get("not_counted", ()))
         fitting = [name for name in among if name in listed or any(p.search(name) for p in patterns)]
         return tuple(name for name in fitting if name not in left_out)
 
@@ -326,7 +334,7 @@ class Study:
 
     def reopened(self, **changes: Any) -> Self:
         """Return the same study with nothing computed yet, and `changes` made to its fields."""
-        return replace(self, _cache={}, **changes)
+        return replace(self, _cache={}, sources=Sources(), **changes)
 
 
 def of_training(roles: Mapping[str, Any], name: str) -> dict[str, Any]:

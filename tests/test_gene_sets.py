@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from jacprobe.errors import StudyError
+from jacprobe.errors import StudyError, UnknownNameError
 from jacprobe.gene_sets import gene_sets, read_gmt
 from jacprobe.requests import GeneSet
 from jacprobe.studies import open_study
@@ -90,3 +90,42 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
 def test_a_misspelt_entry_is_no_gene_set():
     with pytest.raises(StudyError, match=r"\[gene_sets\] gtm"):
         gene_sets({"gtm": "terms.gmt"})
+
+
+def test_names_picked_after_looking_are_left_out_of_the_family_alone():
+    sets = gene_sets({"rna_processing": {"not_counted": ["SMU1"]}})
+    assert sets["rna_processing"]["clean"] == gene_sets({})["rna_processing"]["clean"]
+    study = open_study("demo").reopened(gene_sets=sets)
+    everyone = open_study("demo").resolve(GeneSet("rna_processing", "clean"))
+    assert "SMU1" in everyone
+    assert study.resolve(GeneSet("rna_processing", "clean")) == tuple(name for name in everyone if name != "SMU1")
+    assert "SMU1" in study.resolve(GeneSet("rna_processing"))
+    assert "DGAT1" not in study.gene_set("lipid_er_outputs")  # one definition only
+
+
+def test_the_study_of_the_published_models_tests_families_without_the_names_it_was_told(tmp_path):
+    names = ["SMU1", "UPF1", "SNRPD3", "LRPPRC", "TFAM", "FOXO1", "HMGCR"]
+    (tmp_path / "nb05_clusters.csv").write_text("pert_name,cluster\n" + "".join(f"{name},1\n" for name in names))
+    study = open_study("replogle-nadig", evidence=tmp_path)
+    for name, left in (("rna_processing", "SNRPD3"), ("mito_rna", "TFAM"), ("hepatocyte", "HMGCR")):
+        assert study.resolve(GeneSet(name, "clean")) == (left,)
+        assert left not in study.resolve(GeneSet(name))
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            {"mine": {"kind": "kd", "patterns": ["^RP[SL"]}},
+            r"\[gene_sets.mine\] pattern '\^RP\[SL' .*regular expression",
+        ),
+        ({"mine": {"clean": {"patterns": ["("]}}}, r"\[gene_sets.mine.clean\] pattern"),
+        ({"mine": {"kind": "kd", "genes": "MYC"}}, r"\[gene_sets.mine\] genes = 'MYC'; wanted a list of texts"),
+        ({"mine": {"kind": "kd", "clean": ["MYC"]}}, r"clean = \['MYC'\]; wanted a table"),
+        ({"oxphos": {"not_counted": [1]}}, r"not_counted = \[1\]"),
+        ({"oxfos": {"not_counted": ["SDHC"]}}, r"unknown gene set oxfos \(nearest: oxphos"),
+    ],
+)
+def test_sets_that_cannot_be_used_are_refused_on_opening(own, message):
+    with pytest.raises((StudyError, UnknownNameError), match=message):
+        gene_sets(own)

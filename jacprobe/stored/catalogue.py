@@ -36,6 +36,9 @@ NOTEBOOK = {FEWSHOT: "nb05", ZEROSHOT: "nb06"}
 LINE = {FEWSHOT: "hepg2", JURKAT: "jurkat"}
 PERTURBATIONS = 2024
 MORE_CELLS = 4  # 256 cells for 64 (NB10)
+RANDOM = "nb09"  # its list of random knockdowns is NB10's too
+# NB08 multiplied NB05's Jacobians by the encoder's weights: the list is NB05's.
+ONEHOT = ("nb08_jacobians_onehot.npy", "nb05_jacobian_kd_names.pkl")
 
 PUBLISHED_FORWARD = "stored Jacobians are of the published forward, which left out the residual before the output layer"
 OWN_LISTS = "stored Jacobians are of each model's own published list of knockdowns"
@@ -44,6 +47,7 @@ SAME_CELLS = "stored clusters are of the same control cells as the Jacobians: no
 MEAN_CELL = "stored input Jacobians are of the mean control cell, repeated"
 CENTRED = "stored features have no control row: centred on the mean of all knockdowns"
 ONE_LIST = "stored: one random list (NB09)"
+FEWER_CELLS = "stored responses are of 64 cells: NB10 compared Jacobians over 256 cells with them"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def source(request: Request) -> Source | None:
         case Delta(role=role) if role in NOTEBOOK and plain(request):
             return _frame(f"{NOTEBOOK[role]}_delta_y.parquet")
         case Delta(role=role, draw=0, line=None, times=times) if role == FEWSHOT and times == MORE_CELLS:
-            return _frame("nb10_delta_y.parquet")
+            return _frame(f"{NOTEBOOK[FEWSHOT]}_delta_y.parquet", FEWER_CELLS)
         case Clusters(of=Delta(role=role) as of, k=15) if role in NOTEBOOK and request.linkage != "average":
             return _clusters(request, of)
         case Correlation(first=Delta(role=one) as first, second=Delta(role=other) as second, method="pearson"):
@@ -69,11 +73,11 @@ def source(request: Request) -> Source | None:
                 name = "nb06_kd_fewshot_zeroshot_corr.csv"
                 return Source((name,), lambda tables: tables.correlations(name))
         case Jacobian(role=role) if role in NOTEBOOK and plain(request):
-            return _jacobians(NOTEBOOK[role], request)
+            return _jacobians(NOTEBOOK[role], NOTEBOOK[role], request)
         case Jacobian(role=role, draw=0, line=None, times=times) if role == FEWSHOT and times == MORE_CELLS:
-            return _jacobians("nb10", request)
+            return _jacobians("nb10", RANDOM, request)
         case Among(of=Jacobian(role=role) as of, kds=Listed(rule="all")) if role == FEWSHOT and plain(of):
-            return _jacobians("nb09", of)
+            return _jacobians(RANDOM, RANDOM, of)
         case OnehotCosine(of=Among(of=Jacobian(role=role) as of)) if role == FEWSHOT and plain(of):
             return _onehot(_onehot_cosines)
         case OnehotNorm(of=Among(of=Jacobian(role=role) as of)) if role == FEWSHOT and plain(of):
@@ -81,7 +85,7 @@ def source(request: Request) -> Source | None:
         case Listed(by=role, rule=rule) if role in NOTEBOOK and rule in ("routing", "strongest"):
             return _list(f"{NOTEBOOK[role]}_jacobian_kd_names.pkl")
         case Listed(by=role, rule="stratified", number=0) if role == FEWSHOT:
-            return _list("nb09_jacobian_kd_names.pkl", ONE_LIST)
+            return _list(f"{RANDOM}_jacobian_kd_names.pkl", ONE_LIST)
         case _:
             return _of_inputs(request)
     return None
@@ -127,6 +131,8 @@ KNOWN: dict[str, tuple[Request, ...]] = {
     FEWSHOT: (
         *NAMING[FEWSHOT],
         Jacobian(FEWSHOT),
+        Among(Jacobian(FEWSHOT), Listed(FEWSHOT, "all")),
+        Jacobian(FEWSHOT, times=MORE_CELLS),
         Knockout(FEWSHOT),
         *(Targeted(FEWSHOT, panel=f"panel_{name}") for name in ("secretory", "ribosome")),
     ),
@@ -140,8 +146,8 @@ def plain(request: OverCells) -> bool:
     return request.draw == 0 and request.line is None and request.times == 1
 
 
-def _frame(name: str) -> Source:
-    return Source((name,), lambda tables: tables.frame(name))
+def _frame(name: str, *remarks: str) -> Source:
+    return Source((name,), lambda tables: tables.frame(name), remarks)
 
 
 def _list(name: str, *remarks: str) -> Source:
@@ -162,19 +168,19 @@ def _clusters(request: Clusters, of: Delta) -> Source | None:
     return Source((name,), lambda tables: tables.clusters(name), remarks)
 
 
-def _jacobians(notebook: str, request: Jacobian) -> Source:
-    values, names = f"{notebook}_jacobians.npy", f"{notebook}_jacobian_kd_names.pkl"
+def _jacobians(notebook: str, listed: str, request: Jacobian) -> Source:
+    values, names = f"{notebook}_jacobians.npy", f"{listed}_jacobian_kd_names.pkl"
     remarks = (OWN_LISTS,) if request.residual == "published" else (PUBLISHED_FORWARD, OWN_LISTS)
     return Source((values, names), lambda tables: tables.jacobians(values, names), remarks)
 
 
 def _onehot(read: Callable[[xr.DataArray], xr.DataArray]) -> Source:
-    values, names = "nb08_jacobians.npy", "nb08_jacobian_kd_names.pkl"
-    return Source(
-        (values, names),
-        lambda tables: read(tables.jacobians(values, names, "onehot", PERTURBATIONS)),
-        (PUBLISHED_FORWARD, OWN_LISTS),
-    )
+    return Source(ONEHOT, lambda tables: read(onehot(tables)), (PUBLISHED_FORWARD, OWN_LISTS))
+
+
+def onehot(tables: Tables) -> xr.DataArray:
+    """Return the Jacobians by the one-hot perturbation: (kd, gene, onehot), memory-mapped."""
+    return tables.jacobians(*ONEHOT, "onehot", PERTURBATIONS)
 
 
 def _onehot_cosines(J: xr.DataArray) -> xr.DataArray:

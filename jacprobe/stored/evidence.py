@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import EvidenceMissingError, StudyError
 from jacprobe.requests import Among, Copies, Delta, Draws, Jacobian, Listed, Lists, Named, Request
-from jacprobe.stored.catalogue import FEWSHOT, KNOWN, LINE, NAMING, NOTEBOOK, Source, source
+from jacprobe.stored.catalogue import FEWSHOT, KNOWN, LINE, NAMING, NOTEBOOK, ONEHOT, Source, onehot, source
 from jacprobe.stored.tables import CONTROL, LATENT, Tables
 
 if TYPE_CHECKING:
@@ -152,11 +152,12 @@ class StoredEvidence:
             If a pickle would run code.
         """
         lists = (Listed(FEWSHOT, "stratified"), *(Listed(role) for role in NOTEBOOK))
-        random = (Among(Jacobian(FEWSHOT), Listed(FEWSHOT, "all")), Jacobian(FEWSHOT, times=4), Delta(FEWSHOT, times=4))
-        for request in dict.fromkeys((*lists, *random, *(one for known in KNOWN.values() for one in known))):
+        for request in dict.fromkeys((*lists, *(one for known in KNOWN.values() for one in known))):
             found = source(request)
             if found is not None and self.tables.has(*found.files):
                 found.read(self.tables)
+        if self.tables.has(*ONEHOT):
+            onehot(self.tables)  # its answers are computed from all of it
 
     def _require_model(self, request: Request, study: Study) -> None:
         role = str(getattr(request, "role", "")).partition("#")[0]

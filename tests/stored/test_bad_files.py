@@ -16,7 +16,7 @@ from jacprobe.stored.tables import Tables
 from tests.stored.conftest import GENES, KDS, frame, write_csv
 
 JACOBIANS, NAMES = "nb05_jacobians.npy", "nb05_jacobian_kd_names.pkl"
-DELTA = "nb05_delta_y.parquet"
+DELTA, ONEHOT = "nb05_delta_y.parquet", "nb08_jacobians_onehot.npy"
 
 
 class Payload:
@@ -157,7 +157,7 @@ def test_responses_that_are_no_numbers(tmp_path):
 
 def test_an_array_larger_than_memory_is_mapped(tmp_path):
     # A hole on disk: 3.6 GB of zeros that take no room, as one-hot Jacobians of 225 knockdowns do in full.
-    path = tmp_path / "nb08_jacobians.npy"
+    path = tmp_path / ONEHOT
     with path.open("wb") as file:
         head = {"descr": "<f4", "fortran_order": False, "shape": (225, 2000, 2024)}
         np.lib.format.write_array_header_1_0(file, head)
@@ -168,3 +168,13 @@ def test_an_array_larger_than_memory_is_mapped(tmp_path):
     J = readers.named_rows(array, ("kd", "gene", "onehot"), names, path)
     assert J.nbytes == 225 * 2000 * 2024 * 4
     assert float(J[224, 1999].sum()) == 0
+
+
+def test_one_hot_jacobians_of_another_width_or_list(scratch):
+    folder = scratch(DELTA, NAMES)
+    np.save(folder / ONEHOT, np.zeros((20, 2000, 328), np.float32))
+    with pytest.raises(StudyError, match=rf"{ONEHOT}: float32 of shape 20 x 2000 x 328; wanted .* any x 2000 x 2024"):
+        check(folder)
+    np.save(folder / ONEHOT, np.zeros((2, 2000, 2024), np.float32))
+    with pytest.raises(StudyError, match="2 along kd, but 20 names"):
+        check(folder)

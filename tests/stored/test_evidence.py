@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -21,12 +23,13 @@ from jacprobe.requests import (
     Jacobian,
     Listed,
     Named,
+    OnehotCosine,
     PertEmbedding,
     Split,
     Targeted,
 )
 from jacprobe.stored import evidence as stored
-from jacprobe.stored.catalogue import ON_COSINE, OWN_LISTS, PUBLISHED_FORWARD, SAME_CELLS
+from jacprobe.stored.catalogue import FEWER_CELLS, ON_COSINE, OWN_LISTS, PUBLISHED_FORWARD, SAME_CELLS
 from jacprobe.studies import open_study
 from jacprobe.suite import load_rows, suite_root
 from tests.stored.conftest import GENES, KDS
@@ -85,6 +88,35 @@ def test_arrays_are_rows_by_name_and_stay_on_disk(arrays):
     with pytest.raises(EvidenceMissingError, match=r"MTPAP not in nb05_jacobians.npy"):
         study.resolve(Among(Jacobian(FEWSHOT), Named(("RPL5", "MTPAP"))))
     assert study.resolve(Listed(FEWSHOT, "few")) == tuple(KDS[:20])
+
+
+def test_what_nb08_to_nb10_stored_is_in_the_order_of_the_lists_that_they_took(scratch):
+    folder = scratch("nb05_delta_y.parquet")
+    rng, short = np.random.default_rng(0), KDS[:3]
+    (folder / "nb05_jacobian_kd_names.pkl").write_bytes(pickle.dumps(short))
+    (folder / "nb09_jacobian_kd_names.pkl").write_bytes(pickle.dumps(KDS[1:4]))
+    whole = {name: rng.normal(size=(3, 2000, 328)).astype(np.float32) for name in ("nb09", "nb10")}
+    for name, values in whole.items():
+        np.save(folder / f"{name}_jacobians.npy", values)
+    onehot = rng.normal(size=(3, 2000, 2024)).astype(np.float32)
+    np.save(folder / "nb08_jacobians_onehot.npy", onehot)
+    study = study_of(folder)
+    assert study.stored is not None
+    study.stored.check()
+    for request, name in (
+        (Among(Jacobian(FEWSHOT), Listed(FEWSHOT, "all")), "nb09"),
+        (Jacobian(FEWSHOT, times=4), "nb10"),
+    ):
+        found = study.resolve(request)
+        assert found["kd"].values.tolist() == KDS[1:4]
+        np.testing.assert_array_equal(found.values, whole[name])
+    cosines = study.resolve(OnehotCosine(Among(Jacobian(FEWSHOT), Listed(FEWSHOT))))
+    flat = onehot.reshape(3, -1).astype(np.float64)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    np.testing.assert_allclose(cosines.values, flat @ flat.T, atol=1e-5)
+    assert cosines["kd"].values.tolist() == short
+    assert study.stored.remarks(Delta(FEWSHOT, times=4)) == (FEWER_CELLS,)
+    np.testing.assert_array_equal(study.resolve(Delta(FEWSHOT, times=4)), study.resolve(Delta(FEWSHOT)))
 
 
 def test_each_models_rows_are_of_its_own_published_list(arrays):
