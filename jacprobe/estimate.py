@@ -86,6 +86,8 @@ class Estimate:
         The effect without each unit (the delete-one jackknife behind `ci`), by the unit's name; empty where `ci` is
         made otherwise. Two models are compared by them, unit by unit (rule M); an interval that also allows for draws
         or copies is wider than they make it.
+    sources
+        Entries of the evidence store that it was measured on, with their checksums; filled in by judging.
     """
 
     effect: float
@@ -105,6 +107,7 @@ class Estimate:
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Estimate] = field(default_factory=dict)
     replicates: Mapping[str, float] = field(default_factory=dict, repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what no measure may return."""

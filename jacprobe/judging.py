@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from jacprobe.estimate import Estimate
 from jacprobe.estimates import BusyError, obtain
 from jacprobe.requests import EveryRole, IfThere
 from jacprobe.streams import stream
+from jacprobe.suite import suite_root
 from jacprobe.verdicts.criteria import AllOf, Exactly, Reproduces
 from jacprobe.verdicts.expectations import Expectation
 from jacprobe.verdicts.families import adjust
@@ -78,9 +80,12 @@ class Judging:
         """Return what a claim's measure makes of a study's evidence, kept or measured now."""
 
         def measured() -> Estimate:
-            if measure is not None:
-                return checked(claim, measure())
-            return checked(claim, claim.measure(**study.evidence(claim), rng=self.stream(claim)))
+            with study.sources.noting() as read:
+                if measure is not None:
+                    found = checked(claim, measure())
+                else:
+                    found = checked(claim, claim.measure(**study.evidence(claim), rng=self.stream(claim)))
+            return replace(found, sources=dict(sorted(read.items())))
 
         return obtain(claim, study, self.code, measured, wait=wait)
 
@@ -147,16 +152,29 @@ class Judging:
                 role: dict(study.identity(role).provenance) for role in self.models(claim) if role in study.roles
             },
             **self._files(claim),
+            **self._entries(claim),
             "study_sha256": study.sha256,
             "batch": study.batch,
             "n_cells": study.n_cells,
             "seed": study.seed,
             "quick": study.quick,
             "versions": dict(versions()),
-            "command": " ".join(
-                ["pytest claims/ --study", study.name, "--seed", str(study.seed), "--claim", claim.id, *study.options]
-            ),
+            "command": self._command(claim),
         }
+
+    def _command(self, claim: Claim) -> str:
+        """Return the command that judges this claim again, as it was judged here."""
+        study = self.study
+        shipped = (suite_root() / "fixtures" / "studies" / study.name).resolve() == study.folder
+        name = study.name if shipped else str(study.folder)
+        words = ["pytest", "claims/", "--study", name, "--seed", str(study.seed), "--claim", claim.id]
+        batch = [] if study.batch == "first" else ["--batch", study.batch]
+        return shlex.join([*words, *batch, *study.options])
+
+    def _entries(self, claim: Claim) -> dict[str, dict[str, str]]:
+        """Return the entries of the evidence store that a claim was measured on, with their checksums."""
+        measured = self._estimates.get(claim.id)
+        return {"entries": dict(measured.sources)} if isinstance(measured, Estimate) and measured.sources else {}
 
     def _files(self, claim: Claim) -> dict[str, dict[str, str]]:
         """Return the files of stored evidence that a claim is judged on, with their hashes; nothing without any."""
@@ -189,8 +207,10 @@ class Judging:
         found = {"the first": first} | {name: self._obtain(claim, self.study.training(name)) for name in further}
         criterion = claim.criterion
         if isinstance(criterion, Exactly):
-            return max(found.values(), key=lambda one: abs(one.effect - criterion.value))
-        return over_trainings(found, further=isinstance(criterion, Reproduces))
+            joined = max(found.values(), key=lambda one: abs(one.effect - criterion.value))
+        else:
+            joined = over_trainings(found, further=isinstance(criterion, Reproduces))
+        return replace(joined, sources={name: of for one in found.values() for name, of in one.sources.items()})
 
     def _remarks(self, claim: Claim) -> tuple[str, ...]:
         """Return what a reader must know of this run beside the verdict."""

@@ -164,7 +164,12 @@ def kept(
         return _computed(kind, study, request, labels, names if only is None else list(only))
     from jacprobe.store.fill import evidence
 
-    return evidence(study.store, key(request, study), labels, blocks, attrs=kind.attrs, only=only, progress=progress)
+    name = key(request, study)
+    found = evidence(study.store, name, labels, blocks, attrs=kind.attrs, only=only, progress=progress)
+    for entry in study.store.find(name):
+        if study.sources.note(entry, names if only is None else only):
+            break
+    return found
 
 
 def _computed(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError, unknown_names
 from jacprobe.opening import open_study, study_names
 from jacprobe.requests import parse_control_role
+from jacprobe.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from jacprobe.store.entry import Entry
     from jacprobe.store.store import Store
     from jacprobe.studies import Study
 
@@ -96,21 +97,21 @@ def is_whole(request: Request) -> bool:
 def whole(request: Request, study: Study, store: Store) -> xr.DataArray:
     """Return evidence from the store, computed and kept if it is not there; one process computes, others wait."""
     key = whole_key(request, study)
-    found = _read(store, key)
-    if found is not None:
-        return found
-    with _locked(store, key, blocking=True):
-        found = _read(store, key)
-        return found if found is not None else _computed(request, study, store, key)
+    entry = _kept(store, key)
+    if entry is None:
+        with _locked(store, key, blocking=True):
+            entry = _kept(store, key) or _computed(request, study, store, key)
+    study.sources.note(entry, [0])
+    return entry.open().isel(whole=0, drop=True).load()
 
 
 def whole_together(requests: Sequence[Request], study: Study, store: Store) -> list[xr.DataArray]:
     """Return several pieces of evidence, passing over those that another process computes at the moment."""
     for request in requests:
         key = whole_key(request, study)
-        if _read(store, key) is None:
+        if _kept(store, key) is None:
             with _locked(store, key, blocking=False) as mine:
-                if mine and _read(store, key) is None:
+                if mine and _kept(store, key) is None:
                     _computed(request, study, store, key)
     return [whole(request, study, store) for request in requests]
 
@@ -173,24 +174,22 @@ def _sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _read(store: Store, key: dict[str, Any]) -> xr.DataArray | None:
-    for entry in store.find(key):
-        if entry.has(0):
-            return entry.open().isel(whole=0, drop=True).load()
-    return None
+def _kept(store: Store, key: dict[str, Any]) -> Entry | None:
+    return next((entry for entry in store.find(key) if entry.has(0)), None)
 
 
-def _computed(request: Request, study: Study, store: Store, key: dict[str, Any]) -> xr.DataArray:
+def _computed(request: Request, study: Study, store: Store, key: dict[str, Any]) -> Entry:
     """Compute evidence and keep it as an entry of a single chunk."""
     from jacprobe.evidence import resolve
     from jacprobe.store.fill import fill
 
-    found: xr.DataArray = resolve(request, study)
+    with study.sources.apart():
+        found: xr.DataArray = resolve(request, study)
     labels = {"whole": [0]} | {str(axis): _names(found, str(axis)) for axis in found.dims}
     attrs = {name: str(value) for name, value in found.attrs.items()}
     entry = store.entry(key, labels, str(found.dtype), attrs)
     fill(entry, lambda _: found.values)
-    return found
+    return entry
 
 
 def _names(array: xr.DataArray, axis: str) -> list[Any]:
