@@ -11,14 +11,15 @@ from jacprobe.errors import InputError, unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    import pandas as pd
     import xarray as xr
 
     from jacprobe.models.protocol import Named
 
 
 # What data sets call the column of their perturbations; where one is there, the controls have to be marked in it.
+_LARGEST = 20.0  # log1p of 5e8
 _PERTURBATION_COLUMNS = ("gene", "perturbation", "pert", "target_gene", "gene_target", "drugname_drugconc")
 
 
@@ -33,11 +34,12 @@ def cells_of_anndata(data: Any, model: Named, cell_line: str | None = None) -> x
     Raises
     ------
     InputError
-        If there is no non-targeting cell, no cell of that line, a wrong width, or columns that contradict each other.
+        If there is no non-targeting cell, no cell of that line, a wrong width, or columns that contradict each other;
+        if the values are counts, or larger than the log of any.
     """
     import xarray as xr
 
-    columns = {str(name): np.asarray(data.obs[name]).astype(str) for name in data.obs.columns}
+    columns = _named_columns(data.obs)
     keep = _controls(columns, data.n_obs, model)
     if cell_line is not None:
         keep &= _of_line(columns, cell_line)
@@ -45,39 +47,48 @@ def cells_of_anndata(data: Any, model: Named, cell_line: str | None = None) -> x
     coords: dict[str, Any] = {"cell": np.asarray(data.obs_names)[keep].astype(str), "gene": genes}
     batches = _batch_column({name: values[keep] for name, values in columns.items()}, model)
     if batches is not None:
-        coords["batch"] = ("cell", batches)
-    chosen = values[np.flatnonzero(keep)]
-    dense = np.asarray(chosen.todense()) if hasattr(chosen, "todense") else np.asarray(chosen)
+        coords["batch"] = ("cell", batches.astype(str))
+    dense = np.zeros((0, len(genes)), np.float32)
+    if keep.any():
+        chosen = values[np.flatnonzero(keep)]
+        dense = np.asarray(chosen.todense()) if hasattr(chosen, "todense") else np.asarray(chosen)
+    _require_log1p(dense, genes)
     return xr.DataArray(dense, dims=("cell", "gene"), coords=coords, attrs={"units": "log1p"})
 
 
-def require_columns(path: Path, columns: Sequence[str], expression: str) -> None:
-    """Refuse a file without the columns that a study names; nothing but their names is read.
+def _named_columns(obs: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the columns that can hold names, as text; equal names share memory, as there may be a million of them."""
+    found = {}
+    for name in obs.columns:
+        column = obs[name]
+        if column.dtype.kind == "f" and np.mod(column.to_numpy(), 1).any():
+            continue  # a measurement
+        codes, distinct = column.factorize(use_na_sentinel=False)
+        found[str(name)] = np.array([str(value) for value in distinct], dtype=object)[codes]
+    return found
 
-    Raises
-    ------
-    InputError
-        If it is no h5ad file, or lacks a column of `obs` or the matrix `expression` of `obsm`.
-    """
-    import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            parts = {name: file.get(name) for name in ("obs", "obsm")}
-            there = {name: list(part) if isinstance(part, h5py.Group) else [] for name, part in parts.items()}
-    except OSError as error:
-        raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
-    wanted = [("obs", name) for name in columns] + [("obsm", expression)]
-    lacking = [f"{part}[{name!r}]" for part, name in wanted if name not in there[part]]
-    if lacking:
-        found = ", ".join(f"{part}: {', '.join(names[:12]) or 'nothing'}" for part, names in there.items())
-        raise InputError(f"no {', '.join(lacking)} ({found})", "the columns that the study names", where=path)
+def _require_log1p(values: np.ndarray, genes: Sequence[str]) -> None:
+    """Refuse what can be no log1p of normalised counts: counts themselves, or values that only counts have."""
+    if values.dtype.kind not in "iuf" or not values.size or not np.isfinite(values).all():
+        return  # told by whoever takes the cells
+    cell, column = divmod(int(values.argmax()), values.shape[1])
+    largest = float(values[cell, column])
+    whole = largest > 1 and not (values % 1).any()
+    if whole or largest > _LARGEST:
+        what = "whole numbers throughout, as counts are" if whole else "values that no log1p of counts has"
+        raise InputError(
+            f"{what}, the largest {largest:g} in cell {cell}, {genes[column]}",
+            "log1p-normalised expression",
+            "Give log1p of counts scaled to one depth, as the model was trained on",
+            "control_cells",
+        )
 
 
 def _controls(columns: Mapping[str, np.ndarray], n_cells: int, model: Named) -> np.ndarray:
     """Return which cells are controls by the column that holds the model's perturbations."""
-    known = np.asarray(model.perturbations)
-    holding = {name: values for name, values in columns.items() if np.isin(values, known).any()}
+    known = model.perturbations
+    holding = {name: values for name, values in columns.items() if _among(values, known).any()}
     if not holding:
         _refuse_unmarked(columns, model)
         return np.ones(n_cells, dtype=bool)
@@ -115,6 +126,12 @@ def _refuse_unmarked(columns: Mapping[str, np.ndarray], model: Named) -> None:
         )
 
 
+def _among(values: np.ndarray, known: Sequence[str]) -> np.ndarray:
+    import pandas as pd
+
+    return pd.Index(values).isin(list(known))
+
+
 def _of_line(columns: dict[str, np.ndarray], cell_line: str) -> np.ndarray:
     lines = {name: values == cell_line for name, values in columns.items() if (values == cell_line).any()}
     if not lines:
@@ -125,8 +142,7 @@ def _of_line(columns: dict[str, np.ndarray], cell_line: str) -> np.ndarray:
 
 def _batch_column(columns: dict[str, np.ndarray], model: Named) -> np.ndarray | None:
     """Return the batches of cells: the one column whose every value is a batch of the model."""
-    known = np.asarray(model.batches)
-    holding = {name: values for name, values in columns.items() if np.isin(values, known).all()}
+    holding = {name: values for name, values in columns.items() if _among(values, model.batches).all()}
     chosen = holding.get("batch", holding.get("gem_group"))
     return chosen if chosen is not None or len(holding) != 1 else next(iter(holding.values()))
 

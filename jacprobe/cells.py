@@ -12,6 +12,7 @@ import numpy as np
 
 from jacprobe.anndata_cells import cells_of_anndata, require_unique_genes
 from jacprobe.errors import InputError, unknown_names
+from jacprobe.h5ad_file import opened
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -97,24 +98,17 @@ def prepare_cells(model: Named, given: Any, batch: BatchRule = "first") -> Contr
 def read_cells(path: str | Path, model: Named, cell_line: str | None = None) -> xr.DataArray:
     """Return the control cells of an h5ad file, of one line where `cell_line` is given: (cell, gene) with `batch`.
 
-    All of them are checked, whichever of them are drawn later.
+    All of them are checked, whichever of them are drawn later. Of the file no more than these is in memory.
 
     Raises
     ------
     InputError
         As `cells_of_anndata`, for values that are no expression, or if it is no h5ad file; each names the file.
     """
-    import anndata
-
     path = Path(path)
     try:
-        data = anndata.read_h5ad(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"not readable as h5ad ({error})", "control cells as AnnData wrote them", "Copy the file again", path
-        ) from error
-    try:
-        cells = cells_of_anndata(data, model, cell_line)
+        with opened(path) as data:
+            cells = cells_of_anndata(data, model, cell_line)
         _expression(model, _by_name(model, cells)[0])
     except InputError as error:
         raise type(error)(error.given, error.wanted, error.mend, where=path) from error

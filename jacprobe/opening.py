@@ -186,7 +186,7 @@ def _data(folder: Path, table: Mapping[str, Any], given: Given) -> Path | None:
     if not path.is_file():
         raise StudyError("no file", "an h5ad file of control cells", "Check --data.", given.data)
     if "columns" in table["data"]:
-        from jacprobe.anndata_cells import require_columns
+        from jacprobe.h5ad_file import require_columns
 
         columns: Mapping[str, str] = table["data"]["columns"]
         require_columns(path, [columns[what] for what in ("perturbation", "cell_line", "batch")], columns["expression"])

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,9 +19,6 @@ from hypothesis import strategies as st
 from jacprobe.anndata_cells import cells_of_anndata
 from jacprobe.cells import draw_cells, prepare_cells, read_cells
 from jacprobe.errors import InputError, UnknownNameError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Subject:
 
 
 MODEL: Any = Subject()
-VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
+VALUES = np.arange(12, dtype=np.float32).reshape(4, 3) / 4
 
 
 def labelled(values: np.ndarray = VALUES, genes: tuple[str, ...] = MODEL.genes, **coords: Any) -> xr.DataArray:
@@ -208,6 +209,114 @@ def test_an_h5ad_file_is_read_and_a_broken_one_named(tmp_path: Path):
         read_cells(tmp_path / "broken.h5ad", MODEL)
     with pytest.raises(InputError, match=r"gone\.h5ad: not readable as h5ad"):
         read_cells(tmp_path / "gone.h5ad", MODEL)
+
+
+@pytest.mark.parametrize(
+    ("x_hvg", "found"),
+    [
+        (np.arange(12, dtype=np.float32).reshape(4, 3), r"whole numbers throughout.*the largest 11 in cell 3, RPL3"),
+        (np.arange(12).reshape(4, 3), "whole numbers throughout, as counts are"),
+        (VALUES * 10.1, "values that no log1p of counts has, the largest 27.775 in cell 3, RPL3.*Give log1p"),
+    ],
+)
+def test_counts_that_are_no_log1p_are_refused(tmp_path: Path, x_hvg: np.ndarray, found: str):
+    with pytest.raises(InputError, match=found):
+        prepare_cells(MODEL, adata(x_hvg=x_hvg))
+    adata(x_hvg=x_hvg).write_h5ad(tmp_path / "counts.h5ad")
+    with pytest.raises(InputError, match=rf"counts\.h5ad: {found}"):
+        read_cells(tmp_path / "counts.h5ad", MODEL)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, pd.DataFrame])
+def test_rows_are_read_from_disk_whatever_the_matrix_is(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("jacprobe.h5ad_file._BYTES", 7 * 3 * 4)  # seven rows at once
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((200, 3)) < 0.5, rng.random((200, 3)), 0).astype(np.float32)
+    names = pd.Index([f"c{i}" for i in range(200)])
+    genes = np.where(rng.random(200) < 0.3, "non-targeting", "TP53")
+    obs = pd.DataFrame({"gene": genes, "gem_group": rng.choice(["b0", "b1"], 200), "share": rng.random(200)}, names)
+    data = anndata.AnnData(obs=obs)
+    data.obsm["X_hvg"] = (
+        kind(values) if kind is not pd.DataFrame else pd.DataFrame(values, names, pd.Index(MODEL.genes))
+    )
+    data.write_h5ad(tmp_path / "cells.h5ad")
+    cells = read_cells(tmp_path / "cells.h5ad", MODEL)
+    chosen = genes == "non-targeting"
+    assert cells["cell"].values.tolist() == names[chosen].tolist()
+    assert cells["batch"].values.tolist() == obs["gem_group"][chosen].tolist()
+    np.testing.assert_array_equal(cells.values, values[chosen])
+    assert cells.equals(cells_of_anndata(data, MODEL))
+
+
+SMALL_MEMORY = """
+import resource, sys
+from pathlib import Path
+from tests.test_cells import Subject
+from jacprobe.cells import read_cells
+
+model = Subject(genes=tuple(f"G{i}" for i in range(2000)))
+read_cells(sys.argv[1], model)  # imports what there is to import
+held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+limit = int(held.split()[1]) * 1024 + 400 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+print(read_cells(sys.argv[2], model).sizes["cell"])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="limits memory as Linux does")
+def test_a_file_of_5_gigabytes_is_read_in_400_megabytes(tmp_path: Path):
+    for name, n in (("few", 10), ("many", 600_000)):
+        genes = np.where(np.arange(n) % 100 == 3, "non-targeting", "TP53")
+        obs = pd.DataFrame({"gene": pd.Categorical(genes)}, index=pd.Index(np.arange(n).astype(str)))
+        anndata.AnnData(obs=obs).write_h5ad(tmp_path / f"{name}.h5ad")
+        with h5py.File(tmp_path / f"{name}.h5ad", "a") as file:
+            expression = file.require_group("obsm").create_dataset(
+                "X_hvg", (n, 2000), "f4"
+            )  # zeros that take no room on disk
+            expression.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    command = [sys.executable, "-c", SMALL_MEMORY, tmp_path / "few.h5ad", tmp_path / "many.h5ad"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    assert run.stdout.strip() == "6000", run.stderr[-2000:]
+
+
+def test_numbers_may_name_batches_and_missing_names_are_none(tmp_path: Path):
+    numbered: Any = Subject(batches=("1", "2"))
+    data = adata(gene=["non-targeting"] * 3 + ["TP53"])
+    data.obs["gem_group"] = [1, 2, 1, 2]
+    data.write_h5ad(tmp_path / "cells.h5ad")
+    assert read_cells(tmp_path / "cells.h5ad", numbered)["batch"].values.tolist() == ["1", "2", "1"]
+    data.obs["gene"] = pd.Categorical(["non-targeting", None, "TP53", None])
+    data.write_h5ad(tmp_path / "cells.h5ad")
+    assert read_cells(tmp_path / "cells.h5ad", numbered)["cell"].values.tolist() == ["c0"]
+
+
+def test_a_file_cut_short_is_named(tmp_path: Path):
+    path = tmp_path / "cells.h5ad"
+    adata().write_h5ad(path)
+    whole = path.read_bytes()
+    for kept in (len(whole) // 2, len(whole) - 10, 100, 0):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(InputError, match=r"cells\.h5ad: not readable as h5ad.*Copy the file again"):
+            read_cells(path, MODEL)
+
+
+def test_a_file_without_labels_or_of_an_old_layout_is_refused(tmp_path: Path):
+    with h5py.File(tmp_path / "bare.h5ad", "w") as file:
+        file["X"] = VALUES
+    with pytest.raises(InputError, match=r"bare\.h5ad: not readable as h5ad.*obs"):
+        read_cells(tmp_path / "bare.h5ad", MODEL)
+    with h5py.File(tmp_path / "old.h5ad", "w") as file:
+        for name in ("obs", "var"):
+            file[name] = np.array([(b"c0", 1.0)], dtype=[("index", "S4"), ("n", "f8")])
+    with pytest.raises(InputError, match=r"old\.h5ad: .*old layout.*write_h5ad"):
+        read_cells(tmp_path / "old.h5ad", MODEL)
+
+
+def test_x_of_other_genes_is_refused_by_name(tmp_path: Path):
+    data = anndata.AnnData(X=VALUES, var=pd.DataFrame(index=pd.Index(["ENSG1", "MYC", "RPL3"])))
+    data.write_h5ad(tmp_path / "other.h5ad")
+    with pytest.raises(InputError, match=r"other\.h5ad: .*without 1 .*: TP53"):
+        read_cells(tmp_path / "other.h5ad", MODEL)
 
 
 @given(n=st.integers(1, 40), size=st.integers(1, 10), seed=st.integers(0, 99))

@@ -1,0 +1,140 @@
+"""An h5ad file as far as control cells need it: labels in memory, expression on disk until rows of it are asked for."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jacprobe.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+EXPRESSION = "X_hvg"
+_BYTES = 64 * 2**20  # read at once
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A matrix on disk, dense or CSR, whose rows are read when they are asked for, a block of them at a time."""
+
+    source: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return tuple(self.source.shape)
+
+    def __getitem__(self, index: np.ndarray) -> Any:
+        """Return rows by ascending index: an array, or a CSR matrix."""
+        at_once = max(1, _BYTES // max(1, self.shape[1] * self.source.dtype.itemsize))
+        borders = np.flatnonzero(np.diff(index // at_once)) + 1
+        parts = [self.source[block[0] : block[-1] + 1][block - block[0]] for block in np.split(index, borders)]
+        if hasattr(parts[0], "tocsr"):
+            import scipy.sparse
+
+            return scipy.sparse.vstack(parts, format="csr")
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class H5adFile:
+    """What of an AnnData control cells are taken from, its matrices as `Rows`."""
+
+    obs: Any
+    var: Any
+    obsm: Mapping[str, Any]
+    X: Any
+
+    @property
+    def n_obs(self) -> int:
+        """Number of cells."""
+        return len(self.obs)
+
+    @property
+    def n_vars(self) -> int:
+        """Number of genes of X."""
+        return len(self.var)
+
+    @property
+    def obs_names(self) -> Any:
+        """Names of the cells."""
+        return self.obs.index
+
+    @property
+    def var_names(self) -> Any:
+        """Names of the genes of X."""
+        return self.var.index
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[H5adFile]:
+    """Open an h5ad file for reading control cells.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, now or when rows are, or is of a layout before AnnData 0.7.
+    """
+    import h5py
+    from anndata.io import read_elem
+
+    try:
+        with h5py.File(path, "r") as opened_file:
+            file: Any = opened_file
+            odd = [name for name in ("obs", "var") if isinstance(file[name], h5py.Dataset)]
+            if odd:
+                raise InputError(
+                    f"{' and '.join(odd)} of an old layout",
+                    "h5ad as AnnData 0.7 and later write it",
+                    "Rewrite it: anndata.read_h5ad(path).write_h5ad(path)",
+                    path,
+                )
+            obsm: Any = file.get("obsm", {})
+            expression = {EXPRESSION: _rows(obsm[EXPRESSION])} if EXPRESSION in obsm else {}
+            obs, var = read_elem(file["obs"]), read_elem(file["var"])
+            yield H5adFile(obs, var, expression, _rows(file["X"]) if "X" in file else None)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"not readable as h5ad ({error})", "control cells as AnnData wrote them", "Copy the file again", path
+        ) from error
+
+
+def require_columns(path: Path, columns: Sequence[str], expression: str) -> None:
+    """Refuse a file without the columns that a study names; nothing but their names is read.
+
+    Raises
+    ------
+    InputError
+        If it is no h5ad file, or lacks a column of `obs` or the matrix `expression` of `obsm`.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            parts = {name: file.get(name) for name in ("obs", "obsm")}
+            there = {name: list(part) if isinstance(part, h5py.Group) else [] for name, part in parts.items()}
+    except OSError as error:
+        raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
+    wanted = [("obs", name) for name in columns] + [("obsm", expression)]
+    lacking = [f"{part}[{name!r}]" for part, name in wanted if name not in there[part]]
+    if lacking:
+        found = ", ".join(f"{part}: {', '.join(names[:12]) or 'nothing'}" for part, names in there.items())
+        raise InputError(f"no {', '.join(lacking)} ({found})", "the columns that the study names", where=path)
+
+
+def _rows(matrix: Any) -> Any:
+    """Return a matrix that stays on disk; whole where it is neither dense nor CSR, whose rows do not stand together."""
+    import h5py
+    from anndata.io import read_elem, sparse_dataset
+
+    if isinstance(matrix, h5py.Dataset):
+        return Rows(matrix)
+    if matrix.attrs.get("encoding-type") == "csr_matrix":
+        return Rows(sparse_dataset(matrix))
+    return read_elem(matrix)
