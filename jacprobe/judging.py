@@ -119,7 +119,7 @@ class Judging:
             self.expectation(self.rows[claim_id]),
             study=self.study.name,
             models=self.models(self.rows[claim_id]),
-            provenance={"seed": self.study.seed},
+            provenance={"seed": self.study.seed, "quick": self.study.quick},
             seconds=seconds,
         )
 

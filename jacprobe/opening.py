@@ -106,12 +106,12 @@ def open_study(
             folder=folder,
             models=_models(folder, table, given),
             control_cells_file=_data(folder, table, given),
-            n_cells=table["data"]["n_cells"],
+            n_cells=_whole(table["data"]["n_cells"], "[data] n_cells", folder, least=1),
             gene_sets=gene_sets(own_sets, terms_file),
             terms_file=terms_file,
-            shapes=table.get("shapes", {}),
+            shapes={name: _whole(n, f"[shapes] {name}", folder) for name, n in table.get("shapes", {}).items()},
             observed_file=_optional(folder, table["data"].get("observed")),
-            layer=table.get("features", {}).get("layer"),
+            layer=_layer(table, folder),
             seed=seed,
             device=device,
             batch=batch,
@@ -136,6 +136,17 @@ def open_study(
 def study_names() -> list[str]:
     """Return the names of the studies that the suite ships."""
     return sorted(path.parent.name for path in (suite_root() / "fixtures" / "studies").glob("*/study.toml"))
+
+
+def _whole(given: object, what: str, folder: Path, least: int = 0) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or given < least:
+        raise StudyError(f"{what} = {given!r}", f"a whole number, {least} or more", where=folder / "study.toml")
+    return given
+
+
+def _layer(table: Mapping[str, Any], folder: Path) -> int | None:
+    given = table.get("features", {}).get("layer")
+    return None if given is None else _whole(given, "[features] layer", folder)
 
 
 def _models(folder: Path, table: Mapping[str, Any], given: Given) -> dict[str, ModelEntry]:

@@ -20,6 +20,7 @@ from jacprobe.estimates import code_digest
 from jacprobe.hub import is_reference
 from jacprobe.judging import CHANGED, Judging
 from jacprobe.results import ALLURE, LEDGER, Results
+from jacprobe.store.writable import require_writable
 from jacprobe.suite import load_rows
 from jacprobe.terminal import closing_table, header_lines, verdict_line
 from jacprobe.verdicts.expectations import expectations_from_ledger, study_expectations
@@ -95,6 +96,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             _require_readable(study)
             results = Results(config.invocation_params.dir / config.option.results)
             results.require_writable()
+            if study.store is not None:
+                require_writable(study.store)
             config.pluginmanager.register(_Keeper(config.stash[JUDGING], results), "jacprobe-keeper")
     except JacprobeError as error:
         raise pytest.UsageError(str(error)) from error

@@ -260,3 +260,21 @@ def test_a_criterion_that_changed_since_is_said_and_is_no_flip(toy_suite):
     before, now = toy_suite.ledger("before")["nb01-absent"], toy_suite.ledger()["nb01-absent"]
     assert before["criterion_hash"] in said
     assert now["criterion_hash"] in said
+
+
+def test_a_store_that_cannot_be_written_is_told_before_the_run(toy_suite):
+    toy_suite.claims(ROWS)
+    (toy_suite.folder / "file").touch()
+    run = toy_suite.run("--store", str(toy_suite.folder / "file" / "store"))
+    assert run.returncode == 4
+    assert "the store cannot be written" in run.stderr
+    assert "Give --store DIR" in run.stderr
+    assert not (toy_suite.folder / "results" / "verdicts.jsonl").exists()
+
+
+def test_every_line_of_a_quick_look_says_so_errors_too(toy_suite):
+    toy_suite.claims(
+        'CLAIMS = [row("nb01-a", "broken"), row("nb01-b", "present"), row("nb01-c", None, AllOf(("nb01-b",)))]'
+    )
+    toy_suite.run("--quick")
+    assert {line["provenance"]["quick"] for line in toy_suite.ledger().values()} == {40}

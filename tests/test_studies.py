@@ -44,6 +44,13 @@ def test_an_unknown_study_is_named_with_the_nearest():
         (GOOD.replace("cells.h5ad", "none.h5ad"), "none.h5ad is missing"),
         (GOOD.replace("cells.h5ad", "../cells.h5ad"), "points outside the study"),
         (GOOD + "[[", "not readable as TOML"),
+        (GOOD.replace("= 4", '= "4"'), r"study.toml: \[data\] n_cells = '4'; wanted a whole number, 1 or more"),
+        (GOOD.replace("= 4", "= 4.0"), "n_cells = 4.0; wanted a whole number"),
+        (GOOD.replace("= 4", "= true"), "n_cells = True; wanted a whole number"),
+        (GOOD.replace("= 4", "= 0"), "n_cells = 0; wanted a whole number, 1 or more"),
+        (GOOD + '[shapes]\ngenes = "449"\n', r"\[shapes\] genes = '449'"),
+        (GOOD + "[features]\nlayer = -1\n", r"\[features\] layer = -1"),
+        (GOOD + '[gene_sets.mine]\nkind = "kd"\npatterns = ["^RP[SL"]\n', r"\[gene_sets.mine\] pattern '\^RP\[SL'"),
     ],
 )
 def test_what_is_wrong_is_said_of_which_file(folder, text, message):
