@@ -1,4 +1,4 @@
-"""The command line: `jacprobe doctor | claims | collect | findings | store | demo`; `pytest claims/` judges."""
+"""The command line: `jacprobe doctor, claims, collect, report, findings, store, demo`; `pytest claims/` judges."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from jacprobe.commands.report import report
 from jacprobe.errors import InputError, JacprobeError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 demo = typer.Typer(help="The demo study: a small family of real State models with planted truth.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
 
+app.command()(report)
 kept = typer.Typer(help="The evidence store.", no_args_is_help=True)
 app.add_typer(kept, name="store")
 

@@ -17,9 +17,10 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 @dataclass
 class Shown:
-    """A page that was opened from its file, with the requests it made and what its console and errors said."""
+    """A page that was opened from its file, its requests and complaints, and the browser's tools."""
 
     page: Any
+    devtools: Any
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -50,7 +51,9 @@ def shown(chromium: Any) -> Iterator[Callable[..., Shown]]:
     def show(path: Path, fragment: str = "", width: int = 1200, scheme: str = "light") -> Shown:
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
-        found = Shown(context.new_page())
+        opened = context.new_page()
+        found = Shown(opened, context.new_cdp_session(opened))
+        found.devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
         found.page.on("request", lambda request: found.requests.append(request.url))
         found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
         found.page.on(

@@ -1,0 +1,133 @@
+"""Writing what a reviewer reads: the verdict page and its Markdown twin, both views of a results folder's ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from jacprobe.errors import JacprobeError, StudyError
+from jacprobe.report.markdown import verdicts_markdown
+from jacprobe.report.overview import overview
+from jacprobe.report.page import MANY, page
+from jacprobe.results import LEDGER
+from jacprobe.verdicts.ledger import read_cut_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jacprobe.verdicts.ledger import Entry
+
+PAGE, MARKDOWN = "report.html", "verdicts.md"
+INLINE = 3_900_000  # bytes of PNG in a page: with their base64 and the text it stays below 6 MB
+
+
+def write_page(results: Path, out: Path) -> tuple[Path, Path, str]:
+    """Write the verdict page and its Markdown twin.
+
+    Parameters
+    ----------
+    results
+        Results folder of a run.
+    out
+        Folder to write to; made where it is missing.
+
+    Returns
+    -------
+    page, markdown, said
+        Both files, and what a person is to know of them in one line.
+
+    Raises
+    ------
+    StudyError
+        Where there are no results, or the ledger is none, of several studies or of another schema.
+    JacprobeError
+        Where `out` cannot be written; before anything is made for it.
+    """
+    ledger, remark = find_ledger(results)
+    lines, cut = read_cut_ledger(ledger)
+    require_writable(out)
+    view = overview(lines)
+    figures, left_out = key_figures(lines)
+    html = page(
+        view,
+        sha256=hashlib.sha256(ledger.read_bytes()).hexdigest(),
+        cut=cut or remark,
+        figures=figures,
+        remarks=left_out,
+    )
+    _write(out / PAGE, html)
+    _write(out / MARKDOWN, verdicts_markdown(view, cut=cut or remark))
+    size = (out / PAGE).stat().st_size / 1e6
+    said = f"{len(lines):,} claims, {size:.1f} MB{f'; {cut or remark}' if cut or remark else ''}"
+    return out / PAGE, out / MARKDOWN, said
+
+
+def find_ledger(results: Path) -> tuple[Path, str | None]:
+    """Return the ledger of a results folder, and a remark where it is that of a run that has not ended.
+
+    Raises
+    ------
+    StudyError
+        Where there is none.
+    """
+    ledger = results / LEDGER
+    partial = ledger.with_name(f"{LEDGER}.partial")
+    if ledger.is_file():
+        return ledger, None
+    if partial.is_file() and partial.stat().st_size:
+        return partial, f"the run has not ended, or was killed: {partial.name} has what was judged until then"
+    raise StudyError(
+        f"no {LEDGER} in {results}",
+        "the results folder of a run",
+        "Judge a study with pytest claims/, or name its folder with --results.",
+        "report",
+    )
+
+
+def require_writable(out: Path) -> None:
+    """Make the folder and try it, before anything is made for it.
+
+    Raises
+    ------
+    JacprobeError
+        Where it cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise _not_writable(out, error) from error
+
+
+def key_figures(lines: Sequence[Entry]) -> tuple[dict[str, bytes], list[str]]:
+    """Return the key figures of a page by claim id, and a remark on those left out to keep it small."""
+    from jacprobe.report.figures import key_figure
+
+    found: dict[str, bytes] = {}
+    if len(lines) > MANY:
+        return found, []
+    drawn = {line["id"]: png for line in lines if (png := key_figure(line)) is not None}
+    room = INLINE
+    for name, png in sorted(drawn.items(), key=lambda item: len(item[1])):
+        room -= len(png)
+        if room >= 0:
+            found[name] = png
+    gone = len(drawn) - len(found)
+    return found, [f"The figures of {gone} claims, the largest, are left out to keep the page small."] if gone else []
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise _not_writable(path.parent, error) from error
+
+
+def _not_writable(out: Path, error: OSError) -> JacprobeError:
+    wanted = "a folder that can be made and written"
+    return JacprobeError(f"not writable: {error}", wanted, "Choose another with --out.", out)
