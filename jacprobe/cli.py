@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
+from jacprobe.commands.regression import accept, compare, verify
 from jacprobe.commands.report import report
-from jacprobe.errors import InputError, JacprobeError
+from jacprobe.errors import InputError, JacprobeError, inert
 
 app = typer.Typer(
     help="Re-verify findings about perturbation models. Judge all claims with: pytest claims/",
@@ -24,6 +25,9 @@ demo = typer.Typer(help="The demo study: a small family of real State models wit
 app.add_typer(demo, name="demo")
 
 app.command()(report)
+for regression in (compare, accept, verify):
+    app.command()(regression)
+
 kept = typer.Typer(help="The evidence store.", no_args_is_help=True)
 app.add_typer(kept, name="store")
 
@@ -162,7 +166,9 @@ def store_list(store: StoreOption = None, shared_store: SharedOption = None, as_
     for item in found:
         shape = " x ".join(f"{length} {axis}" for axis, length in item.shape.items())
         where = " (shared)" if item.shared else ""
-        typer.echo(f"{item.path.name[:12]}  {item.key.get('probe')}  {shape}  {item.chunks}/{item.total} chunks{where}")
+        typer.echo(
+            f"{item.path.name[:12]}  {inert(item.key.get('probe'))}  {inert(shape)}  {item.chunks}/{item.total} chunks{where}"
+        )
 
 
 @kept.command("size")
@@ -187,7 +193,7 @@ def store_verify(
 
     faults = verify(Store.at(store, shared_store or ()), mend=mend)
     for fault in faults:
-        typer.echo(f"{fault.path}: {fault.label or 'entry'}: {fault.problem}")
+        typer.echo(inert(f"{fault.path}: {fault.label or 'entry'}: {fault.problem}", 1000))
     typer.echo(f"{len(faults)} damaged")
     raise typer.Exit(1 if faults else 0)
 

@@ -16,15 +16,17 @@ from jacprobe.estimates import BusyError, obtain
 from jacprobe.requests import EveryRole, IfThere
 from jacprobe.streams import stream
 from jacprobe.suite import suite_root
+from jacprobe.verdicts.comparison import Outcome, compare, to_pair
 from jacprobe.verdicts.criteria import AllOf, Exactly, Reproduces
 from jacprobe.verdicts.expectations import Expectation
 from jacprobe.verdicts.families import adjust
 from jacprobe.verdicts.judge import Judgement, Multiplicity, Verdict, judge, judge_parts
-from jacprobe.verdicts.ledger import Entry, entry
+from jacprobe.verdicts.ledger import Entry, entry, is_expected
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from jacprobe.retraining import Earlier
     from jacprobe.studies import Study
     from jacprobe.verdicts.claim import Claim
 
@@ -44,12 +46,15 @@ class Judging:
     code
         Digest of the code that measures (`jacprobe.estimates.code_digest`), under which estimates are kept in the
         study's store; none are kept where it is empty.
+    earlier
+        The models of the run that `expectations` are taken from, for paired differences; None where there is none.
     """
 
     study: Study
     rows: Mapping[str, Claim]
     expectations: Mapping[str, Expectation] = field(default_factory=dict)
     code: str = ""
+    earlier: Earlier | None = None
     _estimates: dict[str, Estimate | EvidenceMissingError] = field(default_factory=dict, repr=False)
 
     def stream(self, claim: Claim) -> np.random.Generator:
@@ -91,20 +96,50 @@ class Judging:
 
     def record(self, claim: Claim) -> Entry:
         """Return the ledger line of a claim, judged."""
-        begun = time.perf_counter()
+        begun, stated = time.perf_counter(), self.expectation(claim)
+        line = self._line(claim, stated)
+        if stated.earlier is not None and not is_expected(line):
+            line = self._line(claim, *self._by_rule_m(claim, stated))
+        line["seconds"] = time.perf_counter() - begun
+        return line
+
+    def _line(self, claim: Claim, expectation: Expectation, flags: tuple[str, ...] = ()) -> Entry:
+        """Return the ledger line of a claim by an expectation."""
         judgement, multiplicity = self.judge(claim)
         measured = self._estimates.get(claim.id)
         return entry(
             claim,
-            replace(judgement, flags=(*judgement.flags, *self._remarks(claim))),
-            self.expectation(claim),
+            replace(judgement, flags=(*judgement.flags, *flags, *self._remarks(claim))),
+            expectation,
             study=self.study.name,
             models=self.models(claim),
             provenance=self.provenance(claim),
             estimate=measured if isinstance(measured, Estimate) else None,
             multiplicity=multiplicity,
-            seconds=time.perf_counter() - begun,
         )
+
+    def _by_rule_m(self, claim: Claim, stated: Expectation) -> tuple[Expectation, tuple[str, ...]]:
+        """Return what is expected of a claim whose verdict is another than an earlier run's, and the remark on it.
+
+        Without a flip the new verdict is as good as the old one, and both are expected.
+        """
+        parts = [self.rows[part] for part in leaves(claim, self.rows)]
+        now = [self._line(row, Expectation()) for row in (*parts, claim)]
+        before = [self.expectations.get(row.id, Expectation()).earlier for row in (*parts, claim)]
+        earlier = [line for line in before if line is not None]
+        differences = {new["id"]: self._difference(old, new) for old, new in to_pair(earlier, now)}
+        change = next(one for one in compare(earlier, now, differences).changes if one.id == claim.id)
+        said = f"{change.outcome}: {change.why}"
+        admitted = (Verdict(now[-1]["verdict"]),) if change.outcome is Outcome.MOVED else ()
+        because = f"{stated.reason} ({said})"
+        return replace(stated, verdicts=(*stated.verdicts, *admitted), reason=because), (said,)
+
+    def _difference(self, old: Entry, new: Entry) -> Estimate | str:
+        """Return the paired difference of a claim from an earlier run, or why there is none."""
+        measured = self._estimates.get(new["id"])
+        if self.earlier is None or not isinstance(measured, Estimate):
+            return "no earlier model at hand"
+        return self.earlier.difference(old, measured)
 
     def expectation(self, claim: Claim) -> Expectation:
         """Return what is expected of a claim; nothing of a quick look, nor by a criterion that has changed since."""
@@ -169,7 +204,8 @@ class Judging:
         name = study.name if shipped else str(study.folder)
         words = ["pytest", "claims/", "--study", name, "--seed", str(study.seed), "--claim", claim.id]
         batch = [] if study.batch == "first" else ["--batch", study.batch]
-        return shlex.join([*words, *batch, *study.options])
+        device = [] if study.device == "auto" else ["--device", study.device]
+        return shlex.join([*words, *batch, *device, *study.options])
 
     def _entries(self, claim: Claim) -> dict[str, dict[str, str]]:
         """Return the entries of the evidence store that a claim was measured on, with their checksums."""
@@ -240,6 +276,14 @@ class Judging:
                 self.estimate(row, wait=False)
         family = {row.id: self.estimate(row) for row in members}
         return adjust({i: e if isinstance(e, Estimate) else None for i, e in family.items()}, claim.id)
+
+
+def leaves(claim: Claim, rows: Mapping[str, Claim]) -> list[str]:
+    """Return the ids of what a composite is made of in the end; nothing of any other claim."""
+    if not isinstance(claim.criterion, AllOf):
+        return []
+    found = [leaf for part in claim.criterion.ids for leaf in leaves(rows[part], rows) or [part]]
+    return list(dict.fromkeys(found))
 
 
 def checked(claim: Claim, measured: object) -> Estimate:

@@ -94,7 +94,7 @@ def open_study(
     from jacprobe.store.store import Store
     from jacprobe.studies import Study
 
-    folder = _folder(name)
+    folder = study_folder(name)
     table = read_toml(folder / "study.toml")
     given = Given(models, model or {}, data, evidence)
     try:
@@ -225,7 +225,14 @@ def _require_something(study: Study, table: Mapping[str, Any]) -> None:
     )
 
 
-def _folder(name: str | Path) -> Path:
+def study_folder(name: str | Path) -> Path:
+    """Return the folder of a study given by its name or by the path of its folder.
+
+    Raises
+    ------
+    UnknownNameError
+        Where there is no such study.
+    """
     shipped = suite_root() / "fixtures" / "studies" / str(name)
     for folder in (shipped, Path(name)):
         if (folder / "study.toml").is_file():

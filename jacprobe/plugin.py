@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jacprobe.coverage import coverage_lines
-from jacprobe.errors import InputError, JacprobeError, unknown_names
+from jacprobe.errors import InputError, JacprobeError, inert, unknown_names
 from jacprobe.estimates import code_digest
 from jacprobe.hub import is_reference
 from jacprobe.judging import CHANGED, Judging
@@ -23,9 +23,10 @@ from jacprobe.results import ALLURE, LEDGER, Results
 from jacprobe.store.writable import require_writable
 from jacprobe.suite import load_rows
 from jacprobe.terminal import closing_table, header_lines, verdict_line
+from jacprobe.verdicts.baselines import BASELINE, require_baseline
 from jacprobe.verdicts.expectations import expectations_from_ledger, study_expectations
 from jacprobe.verdicts.judge import Verdict
-from jacprobe.verdicts.ledger import is_expected
+from jacprobe.verdicts.ledger import is_expected, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -55,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--data", metavar="FILE", help="h5ad file of control cells, or hf://datasets/...@COMMIT")
     group.addoption("--evidence", metavar="DIR", help="folder of the original's arrays and tables")
     group.addoption("--results", default="results", help="folder of ledger and report data (results)")
-    group.addoption("--expect", metavar="LEDGER", help="expect the verdicts of this earlier ledger")
+    group.addoption("--expect", metavar="LEDGER", help="expect no flip from this earlier ledger, or `baseline`")
     group.addoption(
         "--claim", action="append", default=[], metavar="ID", help="judge this claim only (may be repeated)"
     )
@@ -135,11 +136,17 @@ def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
         quick=QUICK if option.quick else None,
         **_given(config),
     )
-    if option.expect:
-        expectations = expectations_from_ledger(config.invocation_params.dir / option.expect, rows, study.name)
-    else:
-        expectations = study_expectations(study.folder, rows)
-    return Judging(study, rows, expectations, code_digest(*folders))
+    code = code_digest(*folders)
+    if not option.expect:
+        return Judging(study, rows, study_expectations(study.folder, rows), code)
+    from jacprobe.retraining import Earlier
+
+    path = config.invocation_params.dir / option.expect
+    if option.expect == BASELINE:
+        path = require_baseline(study.folder, study.name)
+    lines = read_ledger(path)
+    expectations = expectations_from_ledger(path, rows, study.name, lines)
+    return Judging(study, rows, expectations, code, Earlier(lines, rows, option.store, option.shared_store, code))
 
 
 def _given(config: pytest.Config) -> dict[str, Any]:
@@ -200,7 +207,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not is_expected(line) or not (evaluated or not pyfuncitem.config.option.require_evaluated):
         pytest.fail(verdict_line(line), pytrace=False)
     if not evaluated:
-        pytest.skip(line["reason"])
+        pytest.skip(inert(line["reason"], 1000))
     return True
 
 
@@ -281,7 +288,7 @@ class _Keeper:
         for line in lines:
             for flag in line["flags"]:
                 if flag.startswith(CHANGED):
-                    writer.write_line(f"changed  {line['id']}: {flag}")
+                    writer.write_line(f"changed  {inert(line['id'])}: {inert(flag, 1000)}")
         counts = ", ".join(f"{number} {verdict}" for verdict, number in self.results.counts.items())
         writer.write_line(f"{len(lines)} claims: {counts}; {len(unexpected)} unexpected")
         writer.write_line(f"ledger: {self.results.folder / LEDGER}")

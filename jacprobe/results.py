@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from jacprobe.errors import JacprobeError
+from jacprobe.verdicts.chain import chained
 from jacprobe.verdicts.ledger import Entry, write_ledger
 
 LEDGER = "verdicts.jsonl"
@@ -83,8 +84,10 @@ class Results:
         lines = list(self.lines.values())
         if not lines:
             return []
-        write_ledger(self.folder / LEDGER, lines)
-        return lines
+        chain = chained(lines)
+        self.lines = {line["id"]: line for line in chain}
+        write_ledger(self.folder / LEDGER, chain)
+        return chain
 
     @property
     def counts(self) -> Mapping[str, int]:

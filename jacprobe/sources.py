@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from jacprobe.store.entry import Entry
+    from jacprobe.store.chunks import LabelledChunks
 
 NAME_LENGTH = 16  # hex digits of an entry's name that a ledger line gives
 _CHECKSUM_BYTES = 4
@@ -51,12 +51,12 @@ class Sources:
         """Note once more what was read for `what`, which is now in memory."""
         self._add(self._of.get(what, {}))
 
-    def note(self, entry: Entry, labels: Sequence[Any]) -> bool:
+    def note(self, entry: LabelledChunks, labels: Sequence[Any]) -> bool:
         """Note that the chunks of `labels` were read from an entry; False where it does not have them all."""
         places = [entry.place(label) for label in labels]
         found = checksum(entry, places)
         if found is not None:
-            self._add({entry.path.name[:NAME_LENGTH]: f"{_spans(places)}:{found}"})
+            self._add({entry.where.rpartition("/")[2][:NAME_LENGTH]: f"{_spans(places)}:{found}"})
         return found is not None
 
     def _add(self, found: Mapping[str, str]) -> None:
@@ -64,17 +64,26 @@ class Sources:
             self._open[-1].update(found)
 
 
-def checksum(entry: Entry, places: Sequence[int]) -> str | None:
+def checksum(entry: LabelledChunks, places: Sequence[int]) -> str | None:
     """Return 16 hex digits over the checksums of an entry's chunks; None where one is not there."""
     digest = hashlib.sha256()
     for place in sorted(places):
-        try:
-            with entry.chunk_path(entry.names[place]).open("rb") as file:
-                file.seek(-_CHECKSUM_BYTES, 2)
-                digest.update(place.to_bytes(8, "big") + file.read())
-        except OSError:
+        label = entry.names[place]
+        if not entry.is_there(label):
             return None
+        digest.update(place.to_bytes(8, "big") + _crc(entry, label))
     return digest.hexdigest()[:16]
+
+
+def _crc(entry: LabelledChunks, label: str | int) -> bytes:
+    """Return what stands behind a chunk; of a file no more than that is read."""
+    from jacprobe.store.entry import Entry
+
+    if not isinstance(entry, Entry):
+        return entry.chunk_bytes(label)[-_CHECKSUM_BYTES:]
+    with entry.chunk_path(label).open("rb") as file:
+        file.seek(-_CHECKSUM_BYTES, 2)
+        return file.read()
 
 
 def places_of(spans: str) -> list[int]:

@@ -10,6 +10,8 @@ from jacprobe.errors import inert
 from jacprobe.verdicts.ledger import is_expected
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from jacprobe.collect import Task
     from jacprobe.store.fill import Progress
     from jacprobe.studies import Study
@@ -134,9 +136,6 @@ def probability(p: float | None) -> str:
 
 def closing_table(lines: Sequence[Mapping[str, Any]], *, colour: bool) -> str:
     """Return the table of all verdicts, one line each, plain unless `colour`."""
-    import io
-
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -147,14 +146,33 @@ def closing_table(lines: Sequence[Mapping[str, Any]], *, colour: bool) -> str:
         mark = "" if is_expected(line) else "  <- unexpected"
         style = STYLES.get(line["verdict"], "") if colour else ""
         table.add_row(
-            Text(line["id"]),
+            Text(inert(line["id"])),
             Text(quantity(line)),
-            Text(line["criterion"]),
+            Text(inert(line["criterion"])),
             Text(probability(line["p_adjusted"])),
             Text(str(line["n"]) if line["n"] is not None else "-"),
-            Text(line["verdict"] + mark, style=style),
+            Text(inert(line["verdict"]) + mark, style=style),
         )
+    return page_of(table, colour=colour)
+
+
+def stdout_style() -> tuple[bool, int | None]:
+    """Return whether stdout shows colour (a terminal, and no NO_COLOR), and its width; no width where it is none."""
+    from rich.console import Console
+
+    console = Console()
+    return console.is_terminal and not console.no_color, console.width if console.is_terminal else None
+
+
+def page_of(table: Table, *, colour: bool, width: int | None = None) -> str:
+    """Return a table as text, plain unless `colour`, without blanks at the ends of lines."""
+    import io
+
+    from rich.console import Console
+
     page = io.StringIO()
     system = "standard" if colour else None
-    Console(file=page, width=WIDEST, force_terminal=colour, color_system=system).print(table)
+    Console(file=page, width=width or WIDEST, force_terminal=colour, color_system=system, no_color=not colour).print(
+        table
+    )
     return "".join(f"{row.rstrip()}\n" for row in page.getvalue().splitlines())

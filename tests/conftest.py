@@ -66,6 +66,13 @@ class ToySuite:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"}
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120)
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run jacprobe's command line where the suite stands."""
+        program = "from jacprobe.cli import main; main()"
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", program, *arguments]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120)
+
     def ledger(self, folder: str = "results") -> dict[str, dict]:
         """Read the ledger by claim id, in its order."""
         text = (self.folder / folder / "verdicts.jsonl").read_text(encoding="utf-8")
@@ -107,6 +114,10 @@ def absent(rng):
 
 def switching(rng):
     return present(rng) if os.path.exists("new-weights") else absent(rng)
+
+
+def wavering(rng):
+    return _made(0.3, 0.01 if os.path.exists("new-weights") else 0.06, rng)
 
 
 def borderline(rng):

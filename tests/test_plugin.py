@@ -30,6 +30,11 @@ def timeless(ledger: dict[str, dict]) -> list[dict]:
     return [{name: value for name, value in line.items() if name != "seconds"} for line in ledger.values()]
 
 
+def unchained(ledger: dict[str, dict]) -> list[dict]:
+    """Return lines without the chain, which holds all lines of a run together."""
+    return [{**line, "provenance": line["provenance"] | {"chain": None}} for line in timeless(ledger)]
+
+
 def test_verdicts_are_words_in_terminal_ledger_and_allure(toy_suite):
     toy_suite.claims(ROWS)
     toy_suite.expect(nb01_present="SUPPORTED", nb01_absent="REFUTED")
@@ -109,8 +114,8 @@ def test_workers_selection_and_order_do_not_change_a_line(toy_suite):
     ledgers["shuffled"] = toy_suite.ledger("shuffled")
     assert timeless(ledgers["workers"]) == timeless(ledgers["alone"])
     assert timeless(ledgers["shuffled"]) == timeless(ledgers["alone"])
-    assert timeless(ledgers["selected"]) == [
-        line for line in timeless(ledgers["alone"]) if line["id"] in ("nb01-c3", "nb01-p")
+    assert unchained(ledgers["selected"]) == [
+        line for line in unchained(ledgers["alone"]) if line["id"] in ("nb01-c3", "nb01-p")
     ]
     assert ledgers["alone"]["nb01-c3"]["p_adjusted"] > 0.05 > ledgers["alone"]["nb01-c3"]["p"]
 
@@ -143,7 +148,41 @@ def test_an_earlier_ledger_as_expectation_finds_what_flipped(toy_suite):
     run = toy_suite.run("--expect", "results/verdicts.jsonl", "--results", "retrained")
     assert run.returncode == 1
     assert "nb01-absent: SUPPORTED" in run.stdout
-    assert "so it came out in verdicts.jsonl" in run.stdout
+    assert "so it came out in verdicts.jsonl (flip: the effects differ by 0.5" in run.stdout
+
+
+def test_a_verdict_that_changed_within_the_margin_is_no_flip(toy_suite):
+    """An effect of 0.3 that is significant only with the new weights: another verdict, and the same effect."""
+    toy_suite.claims(
+        'CLAIMS = [row("nb01-near", "wavering"), row("nb02-all", None, AllOf(("nb01-near",)))]',
+    )
+    toy_suite.run()
+    (toy_suite.folder / "new-weights").touch()
+    run = toy_suite.run("--expect", "results/verdicts.jsonl", "--results", "retrained")
+    assert run.returncode == 0, run.stdout
+    before, after = toy_suite.ledger(), toy_suite.ledger("retrained")
+    for claim in ("nb01-near", "nb02-all"):
+        assert (before[claim]["verdict"], after[claim]["verdict"]) == ("INCONCLUSIVE", "SUPPORTED")
+        assert after[claim]["expected"] == ["INCONCLUSIVE", "SUPPORTED"]
+        assert any(flag.startswith("changed, no flip: ") for flag in after[claim]["flags"])
+
+
+def test_the_accepted_baseline_is_what_later_runs_are_held_against(toy_suite):
+    toy_suite.claims(ROWS.replace('"nb01-absent", "absent"', '"nb01-absent", "switching"'))
+    run = toy_suite.run("--expect", "baseline")
+    assert run.returncode == 4
+    assert "no baseline; wanted an accepted ledger. Accept one: jacprobe accept LEDGER" in run.stderr
+    toy_suite.run()
+    accepted = toy_suite.command("accept", "results/verdicts.jsonl", "--reason", "the first")
+    assert accepted.returncode == 0, accepted.stderr
+    assert toy_suite.run("--expect", "baseline").returncode == 0
+    (toy_suite.folder / "new-weights").touch()
+    assert toy_suite.run("--expect", "baseline").returncode == 1
+    compared = toy_suite.command("compare", "fixtures/studies/baselines/toy.jsonl", "results/verdicts.jsonl")
+    assert compared.returncode == 1, compared.stderr
+    assert "flip (unpaired)" in compared.stdout
+    verified = toy_suite.command("verify", "results/verdicts.jsonl")
+    assert verified.returncode == 0, verified.stdout
 
 
 @pytest.mark.parametrize(

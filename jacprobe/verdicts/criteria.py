@@ -1,4 +1,8 @@
-"""Criteria: what an estimate must satisfy, fixed in the claim row before any data are loaded."""
+"""Criteria: what an estimate must satisfy, fixed in the claim row before any data are loaded.
+
+Each has a `margin` in the unit of the effect: what differs by no more between two models is no change (rule M). It is
+the SESOI or the tolerance, and 0 for thresholds, which have neither.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,10 @@ class _OneSided:
         return "threshold" if self.sesoi is None else "positive"
 
     @property
+    def margin(self) -> float:
+        return self.sesoi or 0.0
+
+    @property
     def uses_p(self) -> bool:
         return self.sesoi is not None or self.on == "z"
 
@@ -76,6 +84,7 @@ class Within:
     low: float
     high: float
     kind: ClassVar[str] = "threshold"
+    margin: ClassVar[float] = 0.0
     uses_p: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -97,6 +106,11 @@ class Equivalent:
     def __post_init__(self) -> None:
         _positive("sesoi", self.sesoi)
 
+    @property
+    def margin(self) -> float:
+        """The SESOI."""
+        return self.sesoi
+
     def __str__(self) -> str:
         return f"no effect (within ±{self.sesoi:g})"
 
@@ -111,6 +125,11 @@ class NotElevated:
 
     def __post_init__(self) -> None:
         _positive("sesoi", self.sesoi)
+
+    @property
+    def margin(self) -> float:
+        """The SESOI."""
+        return self.sesoi
 
     def __str__(self) -> str:
         return f"not elevated (below {self.sesoi:g})"
@@ -132,6 +151,11 @@ class Difference:
 
     def __post_init__(self) -> None:
         _positive("sesoi", self.sesoi)
+
+    @property
+    def margin(self) -> float:
+        """The SESOI."""
+        return self.sesoi
 
     def __str__(self) -> str:
         return f"in {self.present}, absent in {self.absent} (SESOI {self.sesoi:g})"
@@ -172,6 +196,11 @@ class Exactly:
     kind: ClassVar[str] = "deterministic"
     uses_p: ClassVar[bool] = False
 
+    @property
+    def margin(self) -> float:
+        """The tolerance."""
+        return self.tol
+
     def __str__(self) -> str:
         return f"= {self.value:g} ± {self.tol:g}"
 
@@ -182,6 +211,7 @@ class AllOf:
 
     ids: tuple[str, ...]
     kind: ClassVar[str] = "composite"
+    margin: ClassVar[float] = 0.0
     uses_p: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

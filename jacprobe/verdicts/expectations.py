@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from jacprobe.verdicts.ledger import Entry
 
 ANY = tuple(word for word in Verdict if word is not Verdict.ERROR)
 
@@ -22,12 +23,14 @@ ANY = tuple(word for word in Verdict if word is not Verdict.ERROR)
 class Expectation:
     """Admissible verdicts of a claim and why; without a stated one every verdict is expected.
 
-    `criterion` is the hash of the criterion that they were stated for; by another one they say nothing.
+    `criterion` is the hash of the criterion that they were stated for; by another one they say nothing. `earlier` is
+    the ledger line that they are taken from, where they are an earlier run's: rule M then tells what is a flip.
     """
 
     verdicts: tuple[Verdict, ...] = ANY
     reason: str = ""
     criterion: str = ""
+    earlier: Entry | None = None
 
     def admits(self, verdict: Verdict) -> bool:
         """Whether `verdict` is an expected one."""
@@ -56,15 +59,19 @@ def study_expectations(folder: Path, rows: Collection[str]) -> dict[str, Expecta
     return read_expectations(path, rows) if path.is_file() else {}
 
 
-def expectations_from_ledger(path: Path, rows: Collection[str], study: str) -> dict[str, Expectation]:
+def expectations_from_ledger(
+    path: Path, rows: Collection[str], study: str, lines: list[Entry] | None = None
+) -> dict[str, Expectation]:
     """Return the verdicts of an earlier run as expectations; an ERROR there was no verdict and expects nothing.
+
+    `lines` are those of the ledger at `path`, where they have been read.
 
     Raises
     ------
     StudyError
         Where the ledger is of another study or of a quick look, or has a claim that no row states any more.
     """
-    lines = read_ledger(path)
+    lines = read_ledger(path) if lines is None else lines
     if any(line["provenance"].get("quick") for line in lines):
         raise StudyError("a ledger of a quick look", "one of a full run", "Run pytest claims/ without --quick.", path)
     other = sorted({line["study"] for line in lines} - {study})
@@ -73,7 +80,9 @@ def expectations_from_ledger(path: Path, rows: Collection[str], study: str) -> d
     check_ids([line["id"] for line in lines], rows, path)
     judged = [line for line in lines if line["verdict"] != Verdict.ERROR]
     because = f"so it came out in {path.name}"
-    return {line["id"]: Expectation((Verdict(line["verdict"]),), because, line["criterion_hash"]) for line in judged}
+    return {
+        line["id"]: Expectation((Verdict(line["verdict"]),), because, line["criterion_hash"], line) for line in judged
+    }
 
 
 def check_ids(ids: list[str], rows: Collection[str], where: object) -> None:

@@ -188,6 +188,7 @@ def _diagnostics(claim: Claim, estimate: Estimate | None, expectation: Expectati
         "unit": claim.unit,
         "expected_because": expectation.reason,
         "published_effect": claim.published_effect,
+        "margin": claim.criterion.margin,
     }
     if isinstance(claim.criterion, AllOf):
         shown["parts"] = list(claim.criterion.ids)

@@ -1,0 +1,87 @@
+"""Whether the evidence that a ledger was judged on is still there, and still the same."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jacprobe.errors import StoreError
+from jacprobe.sources import NAME_LENGTH, checksum, places_of
+from jacprobe.store.entry import Entry as StoreEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jacprobe.store.store import Store
+    from jacprobe.verdicts.ledger import Entry
+
+
+def entries_of(lines: Sequence[Entry]) -> dict[tuple[str, str, str], str]:
+    """Return the evidence of a ledger: (kind, name, checksum) and the first claim that was judged on it."""
+    found: dict[tuple[str, str, str], str] = {}
+    for line in lines:
+        for kind in ("entries", "evidence"):
+            for name, stated in (line["provenance"].get(kind) or {}).items():
+                found.setdefault((kind, str(name), str(stated)), line["id"])
+    return found
+
+
+def faults(lines: Sequence[Entry], store: Store, folder: Path | None = None) -> list[str]:
+    """Return in words what of a ledger's evidence is missing or differs.
+
+    Parameters
+    ----------
+    lines
+        Ledger lines.
+    store
+        Where entries are looked for.
+    folder
+        Where files of evidence computed by others are looked for; None leaves them unchecked, and says so.
+    """
+    known = {path.name[:NAME_LENGTH]: path for path in _folders(store)}
+    said, unchecked = [], 0
+    for (kind, name, stated), claim_id in entries_of(lines).items():
+        if kind == "evidence" and folder is None:
+            unchecked += 1
+            continue
+        fault = _of_file(folder / name, stated) if kind == "evidence" and folder else _of_entry(known.get(name), stated)
+        if fault is not None:
+            said.append(f"{name}, evidence of {claim_id}: {fault}")
+    if unchecked:
+        said.append(
+            f"{unchecked} files of evidence computed by others are not checked: give their folder by --evidence"
+        )
+    return said
+
+
+def _folders(store: Store) -> list[Path]:
+    # The own store last, so that its entries win.
+    layers = [Path(layer) for layer in reversed(store.layers)]
+    return [path for layer in layers if layer.is_dir() for path in layer.iterdir() if path.is_dir()]
+
+
+def _of_entry(path: Path | None, stated: str) -> str | None:
+    if path is None:
+        return "missing: no such entry in the store"
+    spans, _, wanted = stated.partition(":")
+    try:
+        entry, places = StoreEntry(path), places_of(spans)
+        absent = [place for place in places if not entry.is_there(entry.names[place])]
+        if absent:
+            return f"missing: {len(absent)} of {len(places)} chunks"
+        if checksum(entry, places) != wanted:
+            return "another one: its checksum differs"
+        damaged = [place for place in places if entry.fault(entry.names[place]) is not None]
+    except (StoreError, ValueError, IndexError) as error:
+        return f"not readable: {error}"
+    return f"damaged: {len(damaged)} of {len(places)} chunks" if damaged else None
+
+
+def _of_file(path: Path, wanted: str) -> str | None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"missing: {error}"
+    return None if found == wanted else "another one: its checksum differs"
