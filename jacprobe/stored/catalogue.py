@@ -39,6 +39,7 @@ MORE_CELLS = 4  # 256 cells for 64 (NB10)
 RANDOM = "nb09"  # its list of random knockdowns is NB10's too
 # NB08 multiplied NB05's Jacobians by the encoder's weights: the list is NB05's.
 ONEHOT = ("nb08_jacobians_onehot.npy", "nb05_jacobian_kd_names.pkl")
+ONEHOT_AT_ONCE = 2**28  # bytes of 3.6 GB
 
 PUBLISHED_FORWARD = "stored Jacobians are of the published forward, which left out the residual before the output layer"
 OWN_LISTS = "stored Jacobians are of each model's own published list of knockdowns"
@@ -133,6 +134,7 @@ KNOWN: dict[str, tuple[Request, ...]] = {
         Jacobian(FEWSHOT),
         Among(Jacobian(FEWSHOT), Listed(FEWSHOT, "all")),
         Jacobian(FEWSHOT, times=MORE_CELLS),
+        OnehotNorm(Among(Jacobian(FEWSHOT), Listed(FEWSHOT))),
         Knockout(FEWSHOT),
         *(Targeted(FEWSHOT, panel=f"panel_{name}") for name in ("secretory", "ribosome")),
     ),
@@ -184,9 +186,9 @@ def onehot(tables: Tables) -> xr.DataArray:
 
 
 def _onehot_cosines(J: xr.DataArray) -> xr.DataArray:
-    from jacprobe.probes.jacobians import BYTES_AT_ONCE, cosines
+    from jacprobe.probes.jacobians import cosines
 
-    return cosines(J, "onehot", None, BYTES_AT_ONCE, "Jacobians by the one-hot perturbation")
+    return cosines(J, "onehot", None, ONEHOT_AT_ONCE, "Jacobians by the one-hot perturbation")
 
 
 def _onehot_norms(J: xr.DataArray) -> xr.DataArray:

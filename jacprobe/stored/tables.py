@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,14 @@ GENES, LATENT, FEATURES = 2000, 328, 2624
 FRAMES = ("nb05_delta_y.parquet", "nb06_delta_y.parquet")
 SILENCED = "insilico_ko_gene_idx.npy"
 UNNAMED = "Unnamed: 0"  # what pandas calls the index column that it wrote without a name
+# By what each list of knockdowns was chosen, cluster by cluster, and in each by the mean |dY|; NB09's at random.
+CHOSEN_BY: dict[str, tuple[str, str | None]] = {
+    "nb05_jacobian_kd_names.pkl": ("nb05_clusters.csv", "nb05_delta_y.parquet"),
+    "nb06_jacobian_kd_names.pkl": ("nb06_clusters.csv", "nb06_delta_y.parquet"),
+    "nb09_jacobian_kd_names.pkl": ("nb05_clusters.csv", None),
+}
+_ONE_RUN = "Take lists, tables and arrays from one run."
+_ROUNDING = 1e-5  # of a mean over float32 values
 _SAME = 1e-3  # of a correlation or cosine of float32 rows
 
 
@@ -99,8 +108,19 @@ class Tables:
         return found
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Return a list of knockdowns."""
-        return tuple(self._once("names", name, readers.read_names))
+        """Return a list of knockdowns.
+
+        Raises
+        ------
+        StudyError
+            If it is not in the order of the clusters and responses that it was chosen by: an array of that order would
+            be read under other names.
+        """
+        found = tuple(self._once("names", name, readers.read_names))
+        clusters, responses = CHOSEN_BY[name]
+        if self.has(clusters):
+            self._once("order", name, lambda path: self._require_order(found, clusters, responses, path))
+        return found
 
     def genes(self) -> tuple[str, ...]:
         """Return the output genes in the models' order; empty where no table names them.
@@ -159,6 +179,31 @@ class Tables:
         array = self._once("array", values, lambda path: readers.read_array(path, (None, GENES)))
         known = {"gene_in": list(self.silenced())} | ({"gene": list(self.genes())} if self.genes() else {})
         return readers.named_rows(array, ("gene_in", "gene"), known, self.folder / values)
+
+    def _require_order(self, names: tuple[str, ...], clusters: str, responses: str | None, path: Path) -> None:
+        """Refuse a list that does not go cluster by cluster, in each from the largest mean |dY| down."""
+        labels = self.clusters(clusters)
+        of = dict(zip(map(str, labels["kd"].values), labels.values.tolist(), strict=True))
+        unknown = [name for name in names if name not in of]
+        if unknown:
+            raise StudyError(
+                f"{', '.join(unknown[:5])}, not in {clusters}", "knockdowns of its clusters", _ONE_RUN, path
+            )
+        if len(names) == len(of):
+            return  # all of them: nothing was chosen
+        sizes = dict.fromkeys(names, 0.0)
+        if responses is not None and self.has(responses):
+            frame = self.frame(responses)
+            sizes |= dict(zip(map(str, frame["kd"].values), np.abs(frame.values).mean(1).tolist(), strict=True))
+        for one, other in pairwise(names):
+            if of[one] > of[other] or (of[one] == of[other] and sizes[other] > sizes[one] * (1 + _ROUNDING)):
+                by = clusters if of[one] > of[other] else responses
+                raise StudyError(
+                    f"{other} after {one}, in another order than {by} gives",
+                    "cluster by cluster, the strongest of each first, as it was written",
+                    _ONE_RUN,
+                    path,
+                )
 
     def _require_same_weights(self, table: xr.DataArray, path: Path) -> None:
         if not self.has(*FRAMES):

@@ -47,7 +47,9 @@ def write_tables(folder: Path) -> None:
 def write_arrays(folder: Path, rng: np.random.Generator) -> None:
     """Write NB05's and NB06's responses and Jacobians, of twenty knockdowns each, eight of them in both."""
     for notebook, listed in (("nb05", KDS[:20]), ("nb06", KDS[12:32])):
-        responses = rng.normal(size=(len(KDS), 2000)).astype(np.float32)
+        # The first the strongest, as of each cluster those chosen for Jacobians are.
+        sizes = 0.9 ** np.arange(len(KDS))[:, None]
+        responses = (sizes * rng.normal(size=(len(KDS), 2000))).astype(np.float32)
         frame(responses, KDS, GENES).to_parquet(folder / f"{notebook}_delta_y.parquet")
         np.save(folder / f"{notebook}_jacobians.npy", rng.normal(size=(len(listed), 2000, 328)).astype(np.float32))
         (folder / f"{notebook}_jacobian_kd_names.pkl").write_bytes(pickle.dumps(listed))

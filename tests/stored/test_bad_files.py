@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from jacprobe.errors import StudyError, UnsafePickleError
-from jacprobe.stored import readers
+from jacprobe.stored.catalogue import onehot
 from jacprobe.stored.evidence import StoredEvidence
 from jacprobe.stored.tables import Tables
 from tests.stored.conftest import GENES, KDS, frame, write_csv
@@ -54,6 +57,30 @@ def test_names_that_do_not_fit_the_array(scratch, names, message):
     folder = scratch(JACOBIANS)
     (folder / NAMES).write_bytes(pickle.dumps(names))
     with pytest.raises(StudyError, match=message):
+        check(folder)
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ([4, 0, 1, 2, 3, *range(5, 20)], "RPL3 after RPL7, in another order than nb05_clusters.csv gives"),
+        ([1, 0, *range(2, 20)], "RPL3 after RPL4, in another order than nb05_delta_y.parquet gives"),
+        ([*range(19), 99], "KD99, not in nb05_clusters.csv"),
+    ],
+)
+def test_names_in_another_order_than_they_were_chosen_in(scratch, order, message):
+    folder = scratch(JACOBIANS, DELTA, "nb05_clusters.csv")
+    (folder / NAMES).write_bytes(pickle.dumps([KDS[i] if i < 60 else f"KD{i}" for i in order]))
+    with pytest.raises(StudyError, match=rf"{NAMES}: {message}.*Take lists, tables and arrays from one run"):
+        check(folder)
+
+
+def test_a_random_list_goes_by_clusters_alone(scratch):
+    folder = scratch(DELTA, "nb05_clusters.csv")
+    (folder / "nb09_jacobian_kd_names.pkl").write_bytes(pickle.dumps([KDS[i] for i in (1, 0, 2, 7, 4)]))
+    check(folder)
+    (folder / "nb09_jacobian_kd_names.pkl").write_bytes(pickle.dumps([KDS[i] for i in (1, 7, 2)]))
+    with pytest.raises(StudyError, match=r"RPL5 after RPL10, in another order than nb05_clusters\.csv"):
         check(folder)
 
 
@@ -155,19 +182,58 @@ def test_responses_that_are_no_numbers(tmp_path):
         check(tmp_path)
 
 
-def test_an_array_larger_than_memory_is_mapped(tmp_path):
-    # A hole on disk: 3.6 GB of zeros that take no room, as one-hot Jacobians of 225 knockdowns do in full.
-    path = tmp_path / ONEHOT
-    with path.open("wb") as file:
-        head = {"descr": "<f4", "fortran_order": False, "shape": (225, 2000, 2024)}
+def write_large(folder):
+    """Write 3.6 GB of one-hot Jacobians of 225 knockdowns: a hole on disk but for a number in each."""
+    rows, width = 225, 2000 * 2024 * 4
+    (folder / NAMES).write_bytes(pickle.dumps([f"KD{i}" for i in range(rows)]))
+    with (folder / ONEHOT).open("wb") as file:
+        head = {"descr": "<f4", "fortran_order": False, "shape": (rows, 2000, 2024)}
         np.lib.format.write_array_header_1_0(file, head)
-        file.truncate(file.tell() + 225 * 2000 * 2024 * 4)
-    array = readers.read_array(path, (None, 2000, 2024))
-    assert isinstance(array, np.memmap)
-    names = {"kd": [f"KD{i}" for i in range(225)]}
-    J = readers.named_rows(array, ("kd", "gene", "onehot"), names, path)
+        begin = file.tell()
+        file.truncate(begin + rows * width)
+        for i in range(rows):
+            file.seek(begin + i * width + 4 * i)
+            file.write(np.float32(i + 1).tobytes())
+
+
+def test_an_array_larger_than_memory_is_mapped(tmp_path):
+    write_large(tmp_path)
+    tables = StoredEvidence.at(tmp_path).tables
+    J = onehot(tables)
     assert J.nbytes == 225 * 2000 * 2024 * 4
-    assert float(J[224, 1999].sum()) == 0
+    assert isinstance(J.variable.values.base, np.memmap) or isinstance(J.values, np.memmap)
+    assert float(J[224, 0].sum()) == 225
+
+
+SMALL_MEMORY = """
+import resource, sys
+from pathlib import Path
+import xarray  # what there is to import, before memory is scarce
+from jacprobe.requests import Among, Jacobian, Listed, OnehotCosine, OnehotNorm
+from jacprobe.studies import open_study
+
+study = open_study("replogle-nadig", evidence=Path(sys.argv[1]))
+study.stored.check()
+held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+limit = int(held.split()[1]) * 1024 + 600 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+request = {"norms": OnehotNorm, "cosines": OnehotCosine}[sys.argv[2]]
+found = study.resolve(request(Among(Jacobian("fewshot/hepg2"), Listed("fewshot/hepg2"))))
+print(found.sizes["kd"], float(found.values.sum()))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="limits memory as Linux does")
+@pytest.mark.parametrize(
+    ("what", "answer"),
+    [("norms", sum(range(1, 226))), ("cosines", 225)],
+)
+@pytest.mark.slow
+def test_an_array_of_3_6_gigabytes_is_read_in_600_megabytes(tmp_path, what, answer):
+    write_large(tmp_path)
+    command = [sys.executable, "-c", SMALL_MEMORY, tmp_path, what]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert run.stdout.split() == ["225", str(float(answer))], run.stderr[-2000:]
 
 
 def test_one_hot_jacobians_of_another_width_or_list(scratch):
