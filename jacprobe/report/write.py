@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from jacprobe.errors import JacprobeError, StudyError
+from jacprobe.report.figures import key_figures
 from jacprobe.report.markdown import verdicts_markdown
 from jacprobe.report.overview import overview
 from jacprobe.report.page import MANY, page
@@ -15,9 +16,7 @@ from jacprobe.results import LEDGER
 from jacprobe.verdicts.ledger import read_cut_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jacprobe.verdicts.ledger import Entry
+    from collections.abc import Mapping
 
 PAGE, MARKDOWN = "report.html", "verdicts.md"
 INLINE = 3_900_000  # bytes of PNG in a page: with their base64 and the text it stays below 6 MB
@@ -49,7 +48,7 @@ def write_page(results: Path, out: Path) -> tuple[Path, Path, str]:
     lines, cut = read_cut_ledger(ledger)
     require_writable(out)
     view = overview(lines)
-    figures, left_out = key_figures(lines)
+    figures, left_out = inlined(key_figures(lines, out) if len(lines) <= MANY else {})
     html = page(
         view,
         sha256=hashlib.sha256(ledger.read_bytes()).hexdigest(),
@@ -101,21 +100,18 @@ def require_writable(out: Path) -> None:
         raise _not_writable(out, error) from error
 
 
-def key_figures(lines: Sequence[Entry]) -> tuple[dict[str, bytes], list[str]]:
-    """Return the key figures of a page by claim id, and a remark on those left out to keep it small."""
-    from jacprobe.report.figures import key_figure
-
+def inlined(drawn: Mapping[str, bytes], room: int = INLINE) -> tuple[dict[str, bytes], list[str]]:
+    """Return the figures that a page has room for, the smallest first, and a remark on those that it has not."""
     found: dict[str, bytes] = {}
-    if len(lines) > MANY:
-        return found, []
-    drawn = {line["id"]: png for line in lines if (png := key_figure(line)) is not None}
-    room = INLINE
     for name, png in sorted(drawn.items(), key=lambda item: len(item[1])):
         room -= len(png)
-        if room >= 0:
-            found[name] = png
+        if room < 0:
+            break
+        found[name] = png
     gone = len(drawn) - len(found)
-    return found, [f"The figures of {gone} claims, the largest, are left out to keep the page small."] if gone else []
+    if not gone:
+        return found, []
+    return found, [f"Of {len(drawn)} figures the {gone} largest are left out to keep the page small: see figures/."]
 
 
 def _write(path: Path, text: str) -> None:

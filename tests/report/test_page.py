@@ -14,7 +14,7 @@ from jacprobe.report.overview import overview
 from jacprobe.report.page import page, spoken
 from jacprobe.report.strips import strip
 from jacprobe.report.words import facts, number, typeset
-from jacprobe.report.write import write_page
+from jacprobe.report.write import inlined, write_page
 from jacprobe.verdicts.judge import Verdict
 from jacprobe.verdicts.ledger import write_ledger
 from tests.report.ledgers import ESCAPE, SCRIPT, few, line, many
@@ -156,7 +156,7 @@ def test_a_page_and_its_twin_are_written_from_a_results_folder(tmp_path):
     assert html.read_text(encoding="utf-8").count("data:image/png;base64,") == 6
     assert "nb02-small" in markdown.read_text(encoding="utf-8")
     assert said.startswith("8 claims, ")
-    assert sorted(p.name for p in html.parent.iterdir()) == ["report.html", "verdicts.md"]
+    assert sorted(p.name for p in html.parent.iterdir()) == ["figures", "report.html", "verdicts.md"]
 
 
 def test_a_ledger_cut_in_mid_line_is_shown_up_to_there_and_the_cut_is_said(tmp_path):
@@ -189,13 +189,12 @@ def test_no_results_another_schema_and_no_permission_are_clear_errors(tmp_path, 
         write_page(tmp_path, tmp_path / "file")
 
 
-def test_figures_that_would_make_the_page_too_large_are_left_out_and_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("jacprobe.report.figures.key_figure", lambda _: b"x" * 100)
-    monkeypatch.setattr("jacprobe.report.write.INLINE", 250)
-    write_ledger(tmp_path / "verdicts.jsonl", [line(f"nb02-{i}") for i in range(3)])
-    html = write_page(tmp_path, tmp_path)[0].read_text(encoding="utf-8")
-    assert html.count("data:image/png") == 2
-    assert "The figures of 1 claims" in html
+def test_figures_that_would_make_the_page_too_large_are_left_out_and_said():
+    drawn = {"nb02-a": b"x" * 300, "nb02-b": b"x" * 100, "nb02-c": b"x" * 100}
+    found, said = inlined(drawn, room=250)
+    assert set(found) == {"nb02-b", "nb02-c"}
+    assert said == ["Of 3 figures the 1 largest are left out to keep the page small: see figures/."]
+    assert inlined(drawn) == (drawn, [])
 
 
 def test_the_order_of_groups_is_the_reader_s_and_unknown_ones_come_last():

@@ -42,7 +42,7 @@
     }
     const flat = by("sort").value !== "";
     for (const group of groups) group.hidden = flat || !group.querySelector("details.claim:not([hidden])");
-    by("shown").textContent = count;
+    by("shown").textContent = count.toLocaleString("en");
     by("nothing").hidden = count > 0;
     by("clear").hidden = count === claims.length;
   };
