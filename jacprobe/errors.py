@@ -77,6 +77,10 @@ class StoreError(JacprobeError):
     """An evidence store that cannot be read or written."""
 
 
+class ClusterError(JacprobeError):
+    """Other processes or machines that cannot be reached, or whose numbers would be others."""
+
+
 class NewerStoreError(StoreError):
     """A store or entry that a newer version wrote: nothing is wrong with it, and it must stay as it is."""
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from jacprobe.store.fill import Progress
+    from jacprobe.store.objects import ObjectStore
+    from jacprobe.store.store import Store
     from jacprobe.studies import Study
 
     Computed = Callable[[list[str]], np.ndarray]
@@ -158,18 +160,49 @@ def kept(
     labels = kind.labels(study.identity(request.role))
     names = list(next(iter(labels.values())))
     only = study.sampled(names) if only is None and study.quick else only
-    # Blocks of what is asked for alone: forty names spread over two thousand would else take 1,280 with them.
-    blocks = _Blocks(kind, study, request, names if only is None else list(only))
     if study.store is None or parse_control_role(request.role) is not None:
         return _computed(kind, study, request, labels, names if only is None else list(only))
     from jacprobe.store.fill import evidence
 
     name = key(request, study)
+    # Blocks of what is asked for alone: forty names spread over two thousand would else take 1,280 with them.
+    blocks = _Blocks(kind.block, names if only is None else list(only), lambda: kind.compute(study, request))
     found = evidence(study.store, name, labels, blocks, attrs=kind.attrs, only=only, progress=progress)
     for entry in study.store.find(name):
         if study.sources.note(entry, names if only is None else only):
             break
     return found
+
+
+def filled(
+    request: OverCells,
+    study: Study,
+    store: Store | ObjectStore,
+    names: Sequence[str],
+    progress: Callable[[Progress], None] | None = None,
+    prepare: Callable[[], Computed] | None = None,
+) -> None:
+    """Compute and keep what a store, the study's own or another, lacks of some names along the first axis.
+
+    Parameters
+    ----------
+    request, study
+        What is kept, and of which study.
+    store
+        A folder or an object store.
+    names
+        Along the first axis.
+    progress
+        Called as chunks come about.
+    prepare
+        Returns what computes the values, asked when the first is missing; made anew where None.
+    """
+    from jacprobe.store.fill import evidence
+
+    kind = KEPT[type(request)]
+    labels = kind.labels(study.identity(request.role))
+    blocks = _Blocks(kind.block, list(names), prepare or (lambda: kind.compute(study, request)))
+    evidence(store, key(request, study), labels, blocks, attrs=kind.attrs, only=names, progress=progress)
 
 
 def _computed(
@@ -229,17 +262,17 @@ def gemm(study: Study) -> str:
 class _Blocks:
     """Computes a block of names when one of them is asked for, and hands out its neighbours from memory."""
 
-    def __init__(self, kind: Kept, study: Study, request: OverCells, names: list[str]) -> None:
-        self._kind, self._study, self._request, self._names = kind, study, request, names
+    def __init__(self, size: int, names: list[str], prepare: Callable[[], Computed]) -> None:
+        self._size, self._names, self._prepare = size, names, prepare
         self._ready: dict[str, np.ndarray] = {}
 
     @cached_property
     def _compute(self) -> Computed:
-        return self._kind.compute(self._study, self._request)
+        return self._prepare()
 
     def __call__(self, name: str) -> np.ndarray:
         if name not in self._ready:
-            start = self._names.index(name) // self._kind.block * self._kind.block
-            block = self._names[start : start + self._kind.block]
+            start = self._names.index(name) // self._size * self._size
+            block = self._names[start : start + self._size]
             self._ready = dict(zip(block, self._compute(block), strict=True))
         return self._ready.pop(name)

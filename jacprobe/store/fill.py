@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from jacprobe.store.entry import Entry, Labels, Scalar
+    from jacprobe.store.chunks import LabelledChunks, Labels, Scalar
+    from jacprobe.store.entry import Entry
+    from jacprobe.store.objects import ObjectStore
     from jacprobe.store.store import Store
 
 _WAIT_SECONDS = 0.2  # between looks at a chunk that another process computes
@@ -51,7 +53,7 @@ class Progress:
 
 
 def fill(
-    entry: Entry,
+    entry: LabelledChunks,
     compute: Callable[[Any], np.ndarray],
     labels: Sequence[str] | Sequence[int] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -100,7 +102,7 @@ def fill(
 
 
 def evidence(
-    store: Store,
+    store: Store | ObjectStore,
     key: Mapping[str, Scalar],
     labels: Labels,
     compute: Callable[[str], np.ndarray],
@@ -137,7 +139,7 @@ def evidence(
     axis, names = next(iter(labels.items()))
     wanted = [str(name) for name in names] if only is None else list(only)
 
-    def chosen(entry: Entry) -> xr.DataArray:
+    def chosen(entry: LabelledChunks) -> xr.DataArray:
         return entry.open() if only is None else entry.open().sel({axis: wanted})
 
     for found in store.find(key):
@@ -169,16 +171,16 @@ def put(store: Store, key: Mapping[str, Scalar], array: xr.DataArray, source: st
     return entry
 
 
-def _sound(entry: Entry, label: str | int) -> bool:
+def _sound(entry: LabelledChunks, label: str | int) -> bool:
     """Tell whether a chunk is there and whole; a damaged one is named and deleted."""
     fault = entry.fault(label)
     if fault is not None:
         with entry.claim(label) as mine:
             if mine:
-                _log.warning("%s: %s; it is computed again", entry.path, fault)
+                _log.warning("%s: %s; it is computed again", entry.where, fault)
                 entry.drop(label)
         return False
-    return entry.chunk_path(label).is_file()
+    return entry.is_there(label)
 
 
 class _Reporter:

@@ -1,22 +1,22 @@
-"""Where evidence is kept: a folder of entries, with read-only shared stores under it."""
+"""Where evidence is kept: a folder of entries, with read-only shared stores under it, folders or object stores."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jacprobe.errors import NewerStoreError, StoreError
-from jacprobe.store.entry import FORMAT, Entry, create
+from jacprobe.store.chunks import FORMAT, key_hash
+from jacprobe.store.entry import Entry, create
+from jacprobe.store.objects import ObjectStore, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from jacprobe.store.entry import Labels, Scalar
+    from jacprobe.store.chunks import LabelledChunks, Labels, Scalar
 
 _MARK = "jacprobe-store.json"
 _HASH_LENGTH = 64
@@ -31,24 +31,6 @@ def default_root() -> Path:
     return base / "store"
 
 
-def key_hash(key: Mapping[str, Scalar]) -> str:
-    """Return the name of an entry: SHA-256 over its key as JSON with sorted names.
-
-    Raises
-    ------
-    StoreError
-        A value that is no string, finite number or truth value.
-    """
-    for name, value in key.items():
-        if not isinstance(value, (str, int, float, bool)):
-            raise StoreError(f"{name} = {value!r} in a key", "strings, numbers and truth values", where="key")
-    try:
-        text = json.dumps(dict(key), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    except ValueError as error:
-        raise StoreError(f"a key with {error}", "finite numbers", where="key") from error
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class Store:
     """A folder of entries, each named by the hash of its key.
@@ -59,10 +41,13 @@ class Store:
         Where entries are written; made when the first one is.
     shared
         Stores that are only read. What they hold is not computed again.
+    objects
+        Object stores that are only read. What they hold of an entry is copied when it is first asked for.
     """
 
     root: Path
     shared: tuple[Path, ...] = ()
+    objects: tuple[ObjectStore, ...] = ()
 
     @classmethod
     def at(cls, root: str | Path | None = None, shared: Sequence[str | Path] = ()) -> Store:
@@ -71,16 +56,25 @@ class Store:
         Raises
         ------
         StoreError
-            A store of a newer version; a path that is no folder; a shared store that is not there.
+            A store of a newer version; a path that is no folder; a shared store that is not there; an object store as
+            the own one, since on it nobody could hold what he is computing against others.
         """
+        if root is not None and is_address(root):
+            raise StoreError(
+                "an object store for the evidence of a run",
+                "a folder, for its locks",
+                f"Give --shared-store {root}.",
+                root,
+            )
         own = default_root() if root is None else Path(root)
-        layers = tuple(Path(path) for path in shared)
+        layers = tuple(Path(path) for path in shared if not is_address(path))
+        objects = tuple(ObjectStore.at(str(path)) for path in shared if is_address(path))
         for layer in layers:
             if not layer.is_dir():
                 raise StoreError("no shared store here", "a folder of evidence", where=layer)
         for path in (own, *layers):
             _check_version(path)
-        return cls(own, layers)
+        return cls(own, layers, objects)
 
     @property
     def layers(self) -> tuple[Path, ...]:
@@ -125,13 +119,14 @@ class Store:
                 ) from error
         entry = Entry(path)
         entry.require_labels(labels)
-        for other in self.find(key):
-            if other.path != path:
-                _copy_chunks(other, entry)
+        others: list[LabelledChunks] = [other for other in self.find(key) if other.path != path]
+        others += [found for store in self.objects for found in store.find(key)]
+        for other in others:
+            _copy_chunks(other, entry)
         return entry
 
 
-def _copy_chunks(source: Entry, target: Entry) -> None:
+def _copy_chunks(source: LabelledChunks, target: Entry) -> None:
     """Copy the chunks that only `source` has, each whole or not at all; what is damaged is found when it is read."""
     for label in target.names:
         chunk = target.chunk_path(label)
@@ -141,7 +136,7 @@ def _copy_chunks(source: Entry, target: Entry) -> None:
             if mine:
                 chunk.parent.mkdir(parents=True, exist_ok=True)
                 beside = chunk.with_name(f"{chunk.name}.copy.partial")
-                shutil.copyfile(source.chunk_path(label), beside)
+                beside.write_bytes(source.chunk_bytes(label))
                 beside.replace(chunk)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from jacprobe.store.entry import Scalar
+    from jacprobe.store.chunks import Scalar
     from jacprobe.store.store import Store
 
 ESTIMATES = "estimates"
