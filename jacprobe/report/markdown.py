@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from jacprobe.errors import inert
-from jacprobe.report.page import deciding, spoken
+from jacprobe.report.page import PLANTED, deciding, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,8 @@ def verdicts_markdown(view: Overview, *, cut: str | None = None) -> str:
 def _text(view: Overview, shown: Sequence[Row], surprises: Sequence[Row], cut: str | None) -> str:
     page = [f"# Do the findings hold? Study {cell(view.study)}", ""]
     page += [f"{len(view.rows):,} claims about {len(view.models)} models: **{spoken(view.counts)}**.", ""]
+    if view.planted:
+        page += [f"Note that {PLANTED}.", ""]
     if cut:
         page += [f"> **The ledger was cut.** {cell(cut)}.", ""]
     if view.quick:

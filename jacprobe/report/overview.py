@@ -69,11 +69,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Overview:
-    """What a ledger says as a whole."""
+    """What a ledger says as a whole.
+
+    Attributes
+    ----------
+    title
+        The study in words, where its files are at hand.
+    planted
+        Whether the study's truth is known because it was planted: its verdicts are of the measures, not of a finding.
+    """
 
     study: str
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
+    title: str = ""
+    planted: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -135,8 +145,8 @@ class Overview:
         return []
 
 
-def overview(lines: Sequence[Entry]) -> Overview:
-    """Return the overview of a ledger.
+def overview(lines: Sequence[Entry], title: str = "", *, planted: bool = False) -> Overview:
+    """Return the overview of a ledger; `title` and `planted` are its study's.
 
     Raises
     ------
@@ -157,7 +167,7 @@ def overview(lines: Sequence[Entry]) -> Overview:
     if twice:
         raise StudyError(f"claims that stand there twice: {', '.join(twice[:5])}", "each claim once", where="report")
     made = rows(lines)
-    return Overview(str(studies[0]), tuple(made), tuple(_groups(made)))
+    return Overview(str(studies[0]), tuple(made), tuple(_groups(made)), title, planted)
 
 
 def _check(number: int, line: Entry) -> None:

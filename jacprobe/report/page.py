@@ -34,6 +34,7 @@ MEANINGS = {
     Verdict.NOT_EVALUATED: "something that the claim needs is not there",
     Verdict.ERROR: "no verdict: the claim's test raised or its process died",
 }
+PLANTED = "the truth of this study is planted: a verdict says what is in it, and nothing of the published models"
 _SPOKEN = {
     Verdict.SUPPORTED: ("holds", "hold"),
     Verdict.REFUTED: ("is refuted", "are refuted"),
@@ -111,6 +112,7 @@ def page(
         remarks=[*remarks, *([f"Figures of claims are left out: these are over {MANY} claims."] if packed else [])],
         lines={row.line["id"]: row.line for row in view.rows},
         meanings=MEANINGS,
+        planted=PLANTED,
         claims=claims,
         blocks=[_packed(block) for block in blocks],
         version=version("jacprobe"),

@@ -13,6 +13,7 @@ from jacprobe.report.markdown import verdicts_markdown
 from jacprobe.report.overview import overview
 from jacprobe.report.page import MANY, page
 from jacprobe.results import LEDGER
+from jacprobe.suite import read_toml, suite_root
 from jacprobe.verdicts.ledger import read_cut_ledger
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def write_page(results: Path, out: Path) -> tuple[Path, Path, str]:
     ledger, remark = find_ledger(results)
     lines, cut = read_cut_ledger(ledger)
     require_writable(out)
-    view = overview(lines)
+    title, planted = about(str(lines[0]["study"])) if lines else ("", False)
+    view = overview(lines, title, planted=planted)
     figures, left_out = inlined(key_figures(lines, out) if len(lines) <= MANY else {})
     html = page(
         view,
@@ -83,6 +85,16 @@ def find_ledger(results: Path) -> tuple[Path, str | None]:
         "Judge a study with pytest claims/, or name its folder with --results.",
         "report",
     )
+
+
+def about(study: str) -> tuple[str, bool]:
+    """Return the title of a study of the suite and whether its truth is planted; nothing of a study from elsewhere."""
+    from jacprobe.opening import study_names
+
+    if study not in study_names():
+        return "", False
+    folder = suite_root() / "fixtures" / "studies"
+    return str(read_toml(folder / study / "study.toml").get("title", "")), (folder / study / "truth.toml").is_file()
 
 
 def require_writable(out: Path) -> None:

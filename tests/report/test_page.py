@@ -10,11 +10,12 @@ import re
 import pytest
 
 from jacprobe.errors import JacprobeError, StudyError
+from jacprobe.report.markdown import verdicts_markdown
 from jacprobe.report.overview import overview
 from jacprobe.report.page import page, spoken
 from jacprobe.report.strips import strip
 from jacprobe.report.words import facts, number, typeset
-from jacprobe.report.write import inlined, write_page
+from jacprobe.report.write import about, inlined, write_page
 from jacprobe.verdicts.judge import Verdict
 from jacprobe.verdicts.ledger import write_ledger
 from tests.report.ledgers import ESCAPE, SCRIPT, few, line, many
@@ -125,6 +126,18 @@ def test_nothing_unexpected_and_nothing_expected_are_said():
     assert "Nothing is unexpected: every verdict is one" in made([line("nb02-small")])
     assert "of 1 claims any verdict was" in made([line("nb02-small"), line("nb02-open", expected=None)])
     assert "expects nothing in particular" in made([line("nb02-open", expected=None)])
+
+
+def test_a_study_whose_truth_is_planted_is_no_support_of_the_publication():
+    title, planted = about("demo")
+    assert planted
+    assert "planted truth" in title
+    view = overview([line("nb02-small")], title, planted=planted)
+    for text in (page(view, sha256="ef" * 32), verdicts_markdown(view)):
+        assert "nothing of the published models" in text
+    assert about("replogle-nadig")[1] is False
+    assert about("../demo") == about("toy") == ("", False)
+    assert "nothing of the published models" not in made([line("nb02-small")])
 
 
 def test_a_strip_has_interval_effect_and_published_value_in_the_claimed_region():
