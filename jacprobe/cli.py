@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
+from jacprobe.commands.collect import collect, plan, store_missing
 from jacprobe.commands.regression import accept, compare, verify
 from jacprobe.commands.report import report
-from jacprobe.errors import InputError, JacprobeError, inert
+from jacprobe.errors import JacprobeError, inert
 
 app = typer.Typer(
     help="Re-verify findings about perturbation models. Judge all claims with: pytest claims/",
@@ -30,6 +31,10 @@ for regression in (compare, accept, verify):
 
 kept = typer.Typer(help="The evidence store.", no_args_is_help=True)
 app.add_typer(kept, name="store")
+
+for collecting in (plan, collect):
+    app.command()(collecting)
+kept.command("missing")(store_missing)
 
 StoreOption = Annotated[Path | None, typer.Option("--store", help="Folder of the store; the user's cache by default.")]
 SharedOption = Annotated[
@@ -118,41 +123,6 @@ def build_demo(
     build(out, seed)
 
 
-@app.command()
-def collect(
-    study: Annotated[str, typer.Argument(help="Name of a study, or its folder.")],
-    probe: Annotated[
-        list[str] | None, typer.Option(help="delta, jacobian or knockout; all of them by default.")
-    ] = None,
-    kds: Annotated[str, typer.Option(help="all, or how many names of the first axis, spread evenly.")] = "all",
-    draws: Annotated[int, typer.Option(help="Disjoint draws of control cells.")] = 1,
-    seed: Annotated[int, typer.Option(help="Root of the draws, as in pytest --seed.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")] = "auto",
-    models: Annotated[str | None, typer.Option(help="Folder of run folders, as in pytest --models.")] = None,
-    data: Annotated[str | None, typer.Option(help="h5ad file of control cells, as in pytest --data.")] = None,
-    store: StoreOption = None,
-    shared_store: SharedOption = None,
-) -> None:
-    """Compute the evidence of a study and keep it, so that claims find it there.
-
-    What is there is not computed again; it can be stopped at any time and goes on where it was. Example: jacprobe
-    collect demo --probe jacobian --kds 60
-    """
-    from jacprobe.collect import collect as fill
-    from jacprobe.collect import tasks
-    from jacprobe.studies import open_study
-    from jacprobe.terminal import Collecting
-
-    if kds != "all" and not kds.isdecimal():
-        raise InputError(f"--kds {kds}", "all or a number", where="collect")
-    opened = open_study(
-        study, seed=seed, device=device, store=store, shared=shared_store or (), models=models, data=data
-    )
-    todo = tasks(opened, probe or (), None if kds == "all" else int(kds), draws)
-    with Collecting() as progress:
-        fill(opened, todo, progress)
-
-
 @kept.command("list")
 def store_list(store: StoreOption = None, shared_store: SharedOption = None, as_json: Json = False) -> None:
     """List the entries: probe, shape, chunks there of all, bytes."""
@@ -166,9 +136,8 @@ def store_list(store: StoreOption = None, shared_store: SharedOption = None, as_
     for item in found:
         shape = " x ".join(f"{length} {axis}" for axis, length in item.shape.items())
         where = " (shared)" if item.shared else ""
-        typer.echo(
-            f"{item.path.name[:12]}  {inert(item.key.get('probe'))}  {inert(shape)}  {item.chunks}/{item.total} chunks{where}"
-        )
+        probe = inert(item.key.get("probe"))
+        typer.echo(f"{item.path.name[:12]}  {probe}  {inert(shape)}  {item.chunks}/{item.total} chunks{where}")
 
 
 @kept.command("size")
