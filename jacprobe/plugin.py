@@ -273,7 +273,8 @@ class _Keeper:
         lines = self.results.finish(self.judging.rows, self.judging.error)
         if not lines:
             return
-        write_allure(self.results.folder / ALLURE, lines, started_ms=round(1000 * self.begun))
+        folder = self.results.folder
+        write_allure(folder / ALLURE, lines, started_ms=round(1000 * self.begun), keep=folder)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         lines = list(self.results.lines.values())

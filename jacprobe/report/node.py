@@ -1,0 +1,158 @@
+"""npm's `allure` at a pinned version, installed once into the user's cache and run with Node."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jacprobe.errors import JacprobeError, inert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PINNED = Path(__file__).parent / "npm"
+VERSION: str = json.loads((PINNED / "package.json").read_text(encoding="utf-8"))["dependencies"]["allure"]
+OLDEST_NODE = 20
+_CLI = Path("node_modules", "allure", "cli.js")
+_PATIENCE = 300.0  # seconds for an installation, and for a report
+
+
+class NoAllureError(JacprobeError):
+    """Allure cannot be run here: Node or npm is absent, too old, or the package cannot be had."""
+
+
+@dataclass(frozen=True)
+class Allure:
+    """Allure's command line.
+
+    Attributes
+    ----------
+    node
+        Node's program.
+    cli
+        The script it runs.
+    """
+
+    node: str
+    cli: Path
+
+    def __call__(self, *arguments: str | Path, where: Path) -> None:
+        """Run a command of Allure in the folder `where`.
+
+        Raises
+        ------
+        NoAllureError
+            Where it fails, with the last line that it said.
+        """
+        _run([self.node, str(self.cli), *map(str, arguments)], where, f"allure {arguments[0]}")
+
+
+def find_allure(cache: Path | None = None) -> Allure:
+    """Return Allure's command line, installed first where it is not.
+
+    Parameters
+    ----------
+    cache
+        Folder that holds installations; the user's cache by default.
+
+    Raises
+    ------
+    NoAllureError
+        Where Node or npm is absent or too old, or npm cannot fetch the package; one line that says what to install.
+    """
+    from filelock import FileLock, Timeout
+
+    node, npm = _programs()
+    cache = cache or _cache()
+    home = cache / f"allure-{VERSION}"
+    if not _whole(home):
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(cache / "allure.lock", timeout=_PATIENCE):
+                if not _whole(home):
+                    _install(npm, home)
+        except Timeout as error:
+            raise NoAllureError(
+                f"another process installs allure for more than {_PATIENCE:.0f} s", where=cache
+            ) from error
+        except OSError as error:
+            raise NoAllureError(
+                f"not writable: {error}", "a cache folder that can be written", "Set XDG_CACHE_HOME.", cache
+            ) from error
+    return Allure(node, home / _CLI)
+
+
+def _programs() -> tuple[str, str]:
+    wanted = f"Node {OLDEST_NODE} or newer, with npm"
+    mend = f"Install nodejs and npm for the Allure report (https://nodejs.org); npm then fetches allure {VERSION}."
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise NoAllureError(f"no {'node' if node is None else 'npm'} on the PATH", wanted, mend)
+    try:
+        said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoAllureError(f"node does not run: {error}", wanted, mend) from error
+    found = re.match(r"v(\d+)\.", said)
+    if found is None or int(found.group(1)) < OLDEST_NODE:
+        raise NoAllureError(f"Node {said.strip() or 'of no version'}", wanted, mend)
+    return node, npm
+
+
+def _cache() -> Path:
+    import platformdirs
+
+    given = os.environ.get("XDG_CACHE_HOME")
+    return Path(given) / "jacprobe" if given else Path(platformdirs.user_cache_path("jacprobe"))
+
+
+def _whole(home: Path) -> bool:
+    """Whether an installation is there: it gets its name when it is whole, and may have lost files since."""
+    return (home / _CLI).is_file() and (home / "package-lock.json").is_file()
+
+
+def _install(npm: str, home: Path) -> None:
+    """Install what the lock file pins, under another name until it is whole; what earlier tries left is deleted."""
+    for left in home.parent.glob(f".{home.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
+    try:
+        for file in PINNED.glob("*.json"):
+            shutil.copyfile(file, fresh / file.name)
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
+        retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=2000", "--fetch-timeout=60000")
+        _run([npm, "ci", *options, *retries], fresh, f"npm, which fetches allure {VERSION} once,")
+        if not _whole(fresh):
+            raise NoAllureError("npm installed no allure", f"allure {VERSION}", "Install a newer npm.")
+        if home.exists():
+            shutil.rmtree(home)
+        fresh.rename(home)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _run(command: Sequence[str], where: Path, name: str) -> None:
+    try:
+        done = subprocess.run(  # noqa: S603 - programs found on the PATH, arguments of our own
+            command, cwd=where, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NoAllureError(f"{name} took more than {_PATIENCE:.0f} s") from error
+    except OSError as error:
+        raise NoAllureError(f"{name} does not run: {error}") from error
+    if done.returncode:
+        raise NoAllureError(f"{name} failed: {_reason(done.stderr) or _reason(done.stdout) or done.returncode}")
+
+
+def _reason(said: str) -> str:
+    """Return the line that says most: npm's first after its code, of others the last."""
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line).strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"npm (error|ERR!)", line)]
+    told = [line for line in errors if re.match(r"npm (error|ERR!) (network|request|[A-Z]?\d{3}|[a-z]+ .*fail)", line)]
+    return inert((told or errors or lines[-1:] or [""])[0])
