@@ -10,6 +10,7 @@ from scipy import stats
 
 from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.estimate import Estimate
+from jacprobe.stats import intervals
 from jacprobe.stats.labels import rows
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def reproduces(
         least_n_null=LEAST_DRAWS,
         flags=flags,
         diagnostics={**diagnostics, "sd": s},
+        replicates=intervals.named([f"draw {i}" for i in range(R)], intervals.without_each_mean(values)),
     )
 
 

@@ -56,6 +56,15 @@ def test_what_an_interval_allows_for_beyond_its_units_is_added_whole(rng):
     assert (low, high) == pytest.approx((-half * np.sqrt(6), half * np.sqrt(6)))
 
 
+def test_reproduced_values_are_paired_by_their_draws(rng):
+    draws = rng.normal(0.5, 0.05, 8)
+    found = rules.paired_difference(rules.reproduces(draws, "0.5"), rules.reproduces(draws + 0.3, "0.5"))
+    assert (found.n, found.effect) == (8, pytest.approx(0.3))
+    low, high = ci_of(found)
+    # Each side's interval is for one further draw: beyond the draws that both share it is added whole.
+    assert low < 0.3 - np.sqrt(2) * draws.std(ddof=1) < 0.3 + np.sqrt(2) * draws.std(ddof=1) < high
+
+
 def test_models_without_the_same_units_are_not_paired(rng):
     one = measured(rng.normal(size=40))
     with pytest.raises(InputError, match="2 units in one model only, such as KD0"):
