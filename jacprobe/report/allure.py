@@ -20,6 +20,7 @@ from allure_commons.logger import AllureFileLogger
 from jacprobe.errors import inert
 from jacprobe.report.describe import describe, expected, published, title
 from jacprobe.report.figures import key_figure, key_figures
+from jacprobe.report.rows import ANY
 from jacprobe.report.tables import tables
 from jacprobe.terminal import quantity, verdict_line
 from jacprobe.verdicts.ledger import is_expected
@@ -142,7 +143,8 @@ def _inline(lines: Sequence[Entry], keep: Path | None) -> dict[str, bytes]:
 
 
 def _result(line: Entry, known: Mapping[str, Entry], png: bytes | None, begun: int, ended: int) -> Any:
-    wanted = [f"verdict: {' or '.join(line['expected'])}", f"effect: {line['criterion']}", *published(line)]
+    stated = "any" if set(line["expected"]) >= ANY else " or ".join(line["expected"])
+    wanted = [f"verdict: {stated}", f"effect: {line['criterion']}", *published(line)]
     found = [f"verdict: {line['verdict']}", f"effect: {quantity(line)}", *(f"flag: {flag}" for flag in line["flags"])]
     because = expected(line)
     return allure.TestResult(
@@ -164,13 +166,17 @@ def _result(line: Entry, known: Mapping[str, Entry], png: bytes | None, begun: i
             allure.Parameter(name="criterion", value=inert(line["criterion"]), excluded=True),
         ],
         labels=[allure.Label(name=name, value=value) for name, value in labels(line)],
-        links=[
-            allure.Link(type="link", url=f"#{anchor(part)}", name=f"{known[part]['verdict']} · {inert(part)}")
-            for part in line["diagnostics"].get("parts") or ()
-            if part in known
-        ],
+        steps=[_step(known[part], begun) for part in line["diagnostics"].get("parts") or () if part in known],
         start=begun,
         stop=ended,
+    )
+
+
+def _step(part: Entry, begun: int) -> Any:
+    """Return a part of a composite as a step, which a report shows with its status."""
+    ended = begun + round(1000 * part["seconds"])
+    return allure.TestStepResult(
+        name=title(part), status=STATUS[part["verdict"]], stage="finished", start=begun, stop=ended
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from jacprobe.estimate import Estimate, Null
 from jacprobe.report import allure
-from jacprobe.report.allure import anchor, write_allure
+from jacprobe.report.allure import write_allure
 from jacprobe.report.figures import key_figure
 from jacprobe.verdicts.claim import Claim
 from jacprobe.verdicts.criteria import Above
@@ -104,10 +104,11 @@ def test_the_difference_of_what_was_expected_and_found_is_shown(tmp_path):
     assert details["expected"].endswith("because: planted")
 
 
-def test_a_composite_links_to_its_parts_where_the_report_opens_them(tmp_path):
+def test_the_parts_of_a_composite_are_its_steps(tmp_path):
     lines = [line("nb02-a"), composite("conclusion-all", ("nb02-a", "nb02-elsewhere"), Verdict.INCONCLUSIVE)]
     result = written(tmp_path, lines)["conclusion-all"]
-    assert [(link["url"], link["name"]) for link in result["links"]] == [(f"#{anchor('nb02-a')}", "SUPPORTED · nb02-a")]
+    assert [step["status"] for step in result["steps"]] == ["passed"]
+    assert result["steps"][0]["name"].startswith("nb02-a · fewshot/hepg2 · SUPPORTED")
     assert "nb02-elsewhere" in result["descriptionHtml"]
     assert {"name": "severity", "value": "critical"} in result["labels"]
 
