@@ -298,6 +298,12 @@ def matched_profiles(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...], t
     return names, lacking, standard[0], standard[1]
 
 
+def cross_correlations(a: Any, b: Any, method: Method = "spearman") -> tuple[FloatArray, FloatArray]:
+    """Return the correlations of each shared unit in A with itself in B, and with every other unit in B, both flat."""
+    _, _, R, _ = _cross_correlations(a, b, method)
+    return np.diagonal(R).copy(), R[~np.eye(len(R), dtype=bool)]
+
+
 def _cross_correlations(a: Any, b: Any, method: Method) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray, int]:
     """Return shared units, units of one side only, correlations of all units of A with all of B, and the gene count."""
     names, lacking, x, y = matched_profiles(a, b, method)

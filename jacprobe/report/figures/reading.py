@@ -15,6 +15,10 @@ MOST_PARTS = 16  # effects of one claim that are drawn
 _DRAWS = ("draws_found", "values", "means", "shares", "r_by_draw", "per_list")
 
 
+# Rival explanations, whose numbers are not drawn anew.
+_RIVALS = ("linear-surrogate", "mean-shift")
+
+
 @dataclass(frozen=True)
 class DrawnNull:
     """A null distribution: its histogram, or where it is exact its mean less and plus its sd."""
@@ -123,7 +127,8 @@ def controls(line: Mapping[str, Any]) -> list[Control]:
         single = finite(one)
         if copies:
             trained = trained if trained is not None else finite(nested.get("trained"))
-            found.append(Control(_plural(name, len(copies)), copies, "random"))
+            kind: Kind = "reference" if name in _RIVALS else "random"
+            found.append(Control(_plural(name, len(copies)), copies, kind))
         elif single is not None and name in ("seed replicate", "seed_replicate_difference"):
             found.append(Control(_words(name), (single,), "replicate"))
     found, trained = _of_others(diagnostics, found, trained)
@@ -162,7 +167,7 @@ def _of_others(
         found = found if value is None else [*found, Control("seed replicate", (value,), "replicate")]
     for name, value in _mapping(diagnostics.get("ceilings")).items():
         single = finite(value)
-        kind: Kind = "replicate" if "seed" in str(name) else "reference"
+        kind = "replicate" if "seed" in str(name) else "reference"
         found = found if single is None else [*found, Control(f"ceiling: {name}", (single,), kind)]
     return found, trained
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
 Span = tuple[float, float]
@@ -43,6 +44,7 @@ class Words:
     size: float = SMALL
     color: str = INK
     anchor: str = "la"
+    upright: bool = False
 
 
 @dataclass
@@ -57,6 +59,10 @@ class Sheet:
     ) -> None:
         """Add words at a place in inches from the left upper corner."""
         self.words.append(Words(left, top, text, size, color, anchor))
+
+    def upright(self, left: float, middle: float, text: str) -> None:
+        """Add words that run upwards, their middle at a height."""
+        self.words.append(Words(left, middle, text, anchor="lm", upright=True))
 
 
 def sheet(height: float, width: float = WIDTH) -> Sheet:
@@ -102,7 +108,7 @@ def panel(
     if x_marked:
         end = y[0] - _TICK * (y[1] - y[0]) / height
         path: list[tuple[float, float]] = [(x[0], y[0])]
-        for tick in ticks(x, most=max(2, round(width / 0.65))):
+        for tick in ticks(x, most=max(3, round(width / 0.55))):
             path += [(tick, y[0]), (tick, end), (tick, y[0])]
             place = left + width * (tick - x[0]) / (x[1] - x[0])
             on.write(place, top + height + _TICK + 0.03, _shown(tick), anchor="ma")
@@ -195,11 +201,26 @@ def png(drawn: Sheet) -> bytes:
     pen = ImageDraw.Draw(image)
     for words in drawn.words:
         place = (words.left * DPI, words.top * DPI)
+        if words.upright:
+            _write_upright(image, words)
+            continue
         pen.text(place, words.text, words.color, _font(words.size), words.anchor, spacing=0.45 * words.size * DPI / 72)
     buffer = io.BytesIO()
     palette = image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette.save(buffer, "PNG", compress_level=6, dpi=(DPI, DPI))
     return buffer.getvalue()
+
+
+def _write_upright(image: Image, words: Words) -> None:
+    from PIL import Image, ImageDraw
+
+    font = _font(words.size)
+    _, _, right, bottom = font.getbbox(words.text)
+    turned = Image.new("L", (round(right) + 2, round(bottom) + 2))
+    ImageDraw.Draw(turned).text((0, 0), words.text, 255, font)
+    turned = turned.transpose(Image.Transpose.ROTATE_90)
+    left, top = round(words.left * DPI), round(words.top * DPI - turned.height / 2)
+    image.paste(words.color, (left, top), turned)
 
 
 @cache
