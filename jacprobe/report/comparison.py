@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from jacprobe.verdicts.ledger import Entry
 
 _ORDER = list(Outcome)
+# What has no two verdicts by one criterion is listed apart.
+_APART = (Outcome.CRITERION, Outcome.NEW, Outcome.GONE)
+_BESIDE = (*_APART, Outcome.SAME)
+_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class Row:
 
 
 def rows(compared: Compared) -> list[Row]:
-    """Return the claims that are not the same everywhere, flips first."""
+    """Return the claims whose verdicts changed by one and the same criterion in any comparison, flips first."""
     by_id = [{change.id: change for change in one.changes} for one in compared.comparisons]
     lines = [{line["id"]: line for line in ledger} for ledger in compared.ledgers]
     found = []
     for claim_id in dict.fromkeys(claim_id for one in by_id for claim_id in one):
         changes = tuple(one.get(claim_id) for one in by_id)
-        if all(change is None or change.outcome is Outcome.SAME for change in changes):
+        if all(change is None or change.outcome in _BESIDE for change in changes):
             continue
         here = [ledger.get(claim_id) for ledger in lines]
         verdicts = tuple("-" if line is None else str(line["verdict"]) for line in here)
@@ -87,6 +91,27 @@ def summary(compared: Compared) -> list[str]:
         by = ", ".join(f"{bases.count(basis)} {basis}" for basis in dict.fromkeys(bases))
         said.append(f"{compared.names[0]} and {name}: {counts}" + (f"; changed verdicts judged: {by}" if by else ""))
     return [inert(line, 1000) for line in said]
+
+
+def apart(compared: Compared) -> list[tuple[str, list[str]]]:
+    """Return what stands apart: in words which claims, and each with what changed in its criterion."""
+    found = []
+    for name, one in zip(compared.names[1:], compared.comparisons, strict=True):
+        titles = {
+            Outcome.CRITERION: f"by another criterion in {name}",
+            Outcome.NEW: f"only in {name}",
+            Outcome.GONE: f"only in {compared.names[0]}, not in {name}",
+        }
+        for outcome in _APART:
+            listed = [inert(f"{change.id}{f': {change.why}' if change.why else ''}") for change in one.of(outcome)]
+            if listed:
+                found.append((inert(titles[outcome]), listed))
+    return found
+
+
+def _some(listed: Sequence[str]) -> str:
+    more = f", and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    return f"{', '.join(listed[:_LISTED])}{more}"
 
 
 def words(change: Change | None) -> str:
@@ -117,7 +142,9 @@ def as_table(compared: Compared, width: int | None = None, *, colour: bool) -> s
         said = [Text(words(one), style="bold red" if colour and _is_flip(one) else "") for one in row.changes]
         table.add_row(Text(inert(row.id)), *verdicts, *said)
     shown = page_of(table, colour=colour, width=width) if table.row_count else ""
-    return "".join(f"{line}\n" for line in [*_remarks(compared), *summary(compared)]) + shown
+    above = [*_remarks(compared), *summary(compared)]
+    below = [f"{title} ({len(listed)}): {_some(listed)}" for title, listed in apart(compared)]
+    return "".join(f"{line}\n" for line in above) + shown + "".join(f"{line}\n" for line in below)
 
 
 def as_markdown(compared: Compared) -> str:
@@ -136,6 +163,9 @@ def as_markdown(compared: Compared) -> str:
         verdicts = [f"{cell(v)} {cell(e)}" for v, e in zip(row.verdicts, row.effects, strict=True)]
         said = [f"**{cell(words(one))}**" if _is_flip(one) else cell(words(one)) for one in row.changes]
         out.append(f"| {cell(row.id)} | {' | '.join([*verdicts, *said])} |")
+    out += [""] + [
+        f"- {cell(title)} ({len(listed)}): {cell(_some(listed), 10_000)}" for title, listed in apart(compared)
+    ]
     return "\n".join(out).rstrip() + "\n"
 
 
@@ -179,6 +209,7 @@ def as_html(compared: Compared) -> str:
             }
             for row in rows(compared)
         ],
+        apart=apart(compared),
         flips=compared.flips,
     )
 

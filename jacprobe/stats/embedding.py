@@ -136,6 +136,7 @@ def coordinate_agreement(
     """
     nulls.check_draws(permutations)
     shared, other = _cosines(a, same_seed), _cosines(a, other_seed)
+    names, _ = common({"a": rows(a, "a", ndim=2), "b": rows(same_seed, "b", ndim=2)})
     difference = shared - other
     n, effect = len(difference), float(difference.mean())
     signs = rng.integers(0, 2, (permutations, n), dtype=np.int8) * 2 - 1
@@ -155,6 +156,7 @@ def coordinate_agreement(
         least_n=5,
         least_n_null=10,
         diagnostics={"cosine_same_seed": float(shared.mean()), "cosine_other_seed": float(other.mean())},
+        replicates=intervals.named(names, intervals.without_each_mean(difference)),
     )
 
 

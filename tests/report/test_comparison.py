@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from jacprobe.report.comparison import Compared, as_html, as_json, as_markdown, as_table, rows, summary
+from jacprobe.report.comparison import Compared, apart, as_html, as_json, as_markdown, as_table, rows, summary
 from jacprobe.verdicts.comparison import Outcome, compare
 from tests.verdicts.test_comparison import line
 
@@ -23,13 +23,16 @@ def compared():
     return Compared(("first", "second", "third"), tuple(map(tuple, ledgers)), comparisons, (f"cut {SCRIPT}",))
 
 
-def test_claims_that_are_not_the_same_everywhere_stand_side_by_side_flips_first(compared):
-    assert [row.id for row in rows(compared)] == ["nb01-flipped", "nb01-new", "nb01-gone"]
-    first, new, gone = rows(compared)
+def test_changed_verdicts_stand_side_by_side_and_new_and_gone_claims_apart(compared):
+    (first,) = rows(compared)
+    assert first.id == "nb01-flipped"
     assert first.verdicts == ("SUPPORTED", "REFUTED", "NOT EVALUATED")
     assert [change and change.outcome for change in first.changes] == [Outcome.FLIP, Outcome.NO_VERDICT]
-    assert new.verdicts == ("-", "SUPPORTED", "-")
-    assert [change and change.outcome for change in gone.changes] == [Outcome.GONE, Outcome.GONE]
+    assert apart(compared) == [
+        ("only in second", ["nb01-new"]),
+        ("only in first, not in second", ["nb01-gone"]),
+        ("only in first, not in third", ["nb01-gone"]),
+    ]
     assert (
         summary(compared)[0] == "first and second: 1 flip, 1 new, 1 gone, 1 same; changed verdicts judged: 1 unpaired"
     )
@@ -39,6 +42,7 @@ def test_every_format_names_the_flip_and_the_reason_and_is_inert(compared):
     for text in (as_table(compared, colour=False), as_markdown(compared), as_html(compared)):
         assert "nb01-flipped" in text
         assert "unpaired" in text
+        assert "nb01-gone" in text
         assert "\x1b" not in text
     assert "<script>" not in as_html(compared)
     assert "<script>" not in as_markdown(compared).replace("\\<script\\>", "")
