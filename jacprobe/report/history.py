@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from jacprobe.verdicts.ledger import Entry
 
 RUNS = 20  # earlier runs that a report looks back on
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(\d+))?$")
 _SHOWN = ("verdict", "feature", "severity")  # labels by which a run is charted
 
 
@@ -34,27 +36,47 @@ class Run:
 
 
 def earlier_runs(results: Path, study: str, *, quick: object = None) -> list[Run]:
-    """Return the runs of a study in the history of a results folder, the oldest first.
+    """Return the runs of a study before that of a results folder, the oldest first.
 
-    Left out are ledgers that cannot be read, and quick looks beside full runs, of which they say nothing.
+    A folder that stands in a history itself has those before it. Left out are ledgers that cannot be read, and quick
+    looks beside full runs, of which they say nothing.
     """
+    within = results.resolve().parent.name == HISTORY
+    past = results.resolve().parent if within else results / HISTORY
+    folders = sorted((ledger.parent for ledger in past.glob(f"*/{LEDGER}")), key=_order)
+    if within:
+        folders = [folder for folder in folders if _order(folder) < _order(results.resolve())]
     found: list[Run] = []
-    for ledger in sorted((results / HISTORY).glob(f"*/{LEDGER}"), reverse=True):
+    for folder in reversed(folders):
         if len(found) == RUNS:
             break
         try:
-            run = read_run(ledger)
+            run = read_run(folder / LEDGER)
         except StudyError:
             continue
         if run.lines and all(of_kind(line, study, quick) for line in run.lines):
             found.append(run)
-    return sorted(found, key=lambda run: run.when)
+    return found[::-1]
 
 
 def read_run(ledger: Path) -> Run:
-    """Return the run of a ledger; errors as of `read_cut_ledger`."""
+    """Return the run of a ledger; errors as of `read_cut_ledger`.
+
+    Its time is that in the name of a history's folder, which outlives copying, or that of the file.
+    """
     lines, _ = read_cut_ledger(ledger)
-    return Run(datetime.fromtimestamp(ledger.stat().st_mtime, tz=UTC), tuple(lines))
+    stamp = _STAMP.match(ledger.resolve().parent.name)
+    if stamp:
+        when = datetime.strptime(stamp.group(1), "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
+    else:
+        when = datetime.fromtimestamp(ledger.stat().st_mtime, tz=UTC)
+    return Run(when, tuple(lines))
+
+
+def _order(folder: Path) -> tuple[str, int]:
+    """Return what sorts a history's folders: their time, then the number that tells runs of one second apart."""
+    stamp = _STAMP.match(folder.name)
+    return (stamp.group(1), int(stamp.group(2) or 1)) if stamp else (folder.name, 1)
 
 
 def of_kind(line: Entry, study: str, quick: object) -> bool:

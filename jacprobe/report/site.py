@@ -126,9 +126,10 @@ def _build(allure: Allure, results: Path, site: Path, now: Run) -> tuple[Path, .
     with tempfile.TemporaryDirectory(prefix="jacprobe-allure-") as folder:
         work = Path(folder)
         raw = results / ALLURE
-        if not any(raw.glob("*-result.json")):
-            raw = work / ALLURE
-            write_allure(raw, now.lines, round(1000 * now.when.timestamp()), keep=site.parent)
+        if any(raw.glob("*-result.json")):
+            shutil.copytree(raw, work / ALLURE)  # its own path may hold what Allure takes for a pattern
+        else:
+            write_allure(work / ALLURE, now.lines, round(1000 * now.when.timestamp()), keep=site.parent)
         quick = now.lines[0]["provenance"].get("quick")
         before = earlier_runs(results, now.lines[0]["study"], quick=quick)
         (work / HISTORY_FILE).write_text(history(before), encoding="utf-8")
@@ -138,7 +139,7 @@ def _build(allure: Allure, results: Path, site: Path, now: Run) -> tuple[Path, .
             attachments.append(str(work / "flips.csv"))
         config = configuration(now.lines, work, attachments)
         (work / "allurerc.json").write_text(json.dumps(config), encoding="utf-8")
-        allure("generate", "--config", work / "allurerc.json", raw.resolve(), where=work)
+        allure("generate", "--config", work / "allurerc.json", ALLURE, where=work)
         pages = []
         for name in PAGES:
             page = work / SITE / name / "index.html"

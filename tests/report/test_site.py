@@ -9,13 +9,13 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jacprobe.errors import JacprobeError, StudyError
 from jacprobe.report.flips import flips_table
-from jacprobe.report.history import Run, earlier_runs, history, read_run
+from jacprobe.report.history import earlier_runs, history, read_run
 from jacprobe.report.node import VERSION, NoAllureError, find_allure
 from jacprobe.report.site import CATEGORIES, build_site, configuration
 from jacprobe.report.standalone import standalone
@@ -160,26 +160,28 @@ def test_what_is_no_page_of_allures_is_refused():
         standalone("<html></html>")
 
 
-def earlier(folder: Path, stamp: str, lines: list, when: int) -> None:
+def earlier(folder: Path, stamp: str, lines: list[dict[str, Any]]) -> Path:
     run = folder / "history" / stamp
     run.mkdir(parents=True)
     write_ledger(run / "verdicts.jsonl", lines)
-    os.utime(run / "verdicts.jsonl", (when, when))
+    return run
 
 
 def test_the_history_is_that_of_the_study_in_the_order_of_its_runs(tmp_path):
-    earlier(tmp_path, "2026-01-02", [line("nb02-a", effect=0.2)], 200)
-    earlier(tmp_path, "2026-01-01", [line("nb02-a", effect=0.1)], 100)
-    earlier(tmp_path, "2026-01-03", [line("nb02-a", study="another")], 300)
-    earlier(tmp_path, "2026-01-04", [line("nb02-a", provenance={"quick": 40})], 400)
-    earlier(tmp_path, "2026-01-05", [], 500)
-    (tmp_path / "history" / "2026-01-05" / "verdicts.jsonl").write_text('{"no": "ledger"}\n')
+    earlier(tmp_path, "2026-01-02T00-00-00Z-10", [line("nb02-a", effect=0.4)])
+    earlier(tmp_path, "2026-01-02T00-00-00Z-2", [line("nb02-a", effect=0.3)])
+    last = earlier(tmp_path, "2026-01-02T00-00-00Z", [line("nb02-a", effect=0.2)])
+    earlier(tmp_path, "2026-01-01T00-00-00Z", [line("nb02-a", effect=0.1)])
+    earlier(tmp_path, "2026-01-03T00-00-00Z", [line("nb02-a", study="another")])
+    earlier(tmp_path, "2026-01-04T00-00-00Z", [line("nb02-a", provenance={"quick": 40})])
+    (earlier(tmp_path, "2026-01-05T00-00-00Z", []) / "verdicts.jsonl").write_text('{"no": "ledger"}\n')
     runs = earlier_runs(tmp_path, "toy")
-    assert [run.lines[0]["effect"] for run in runs] == [0.1, 0.2]
+    assert [run.lines[0]["effect"] for run in runs] == [0.1, 0.2, 0.3, 0.4]
+    assert [run.lines[0]["effect"] for run in earlier_runs(last, "toy")] == [0.1]
     points = [json.loads(text) for text in history(runs).splitlines()]
-    assert [point["metrics"]["nb02-a"] for point in points] == [0.1, 0.2]
-    assert [point["timestamp"] for point in points] == [100_000, 200_000]
-    assert len({point["uuid"] for point in points}) == 2
+    assert [point["metrics"]["nb02-a"] for point in points] == [0.1, 0.2, 0.3, 0.4]
+    assert points[1]["timestamp"] - points[0]["timestamp"] == 86_400_000
+    assert len({point["uuid"] for point in points}) == 4
 
 
 def test_a_run_is_the_same_point_each_time_and_every_claim_is_in_it(tmp_path):
@@ -210,8 +212,9 @@ def test_nothing_changed_is_said():
     assert "no verdict changed" in flips_table([line("nb02-a")], [line("nb02-a")])
 
 
-def test_runs_are_read_with_the_time_their_ledger_was_written(tmp_path):
-    earlier(tmp_path, "then", [line("nb02-a")], 1_000)
-    run = read_run(tmp_path / "history" / "then" / "verdicts.jsonl")
-    assert isinstance(run, Run)
-    assert run.when.timestamp() == 1_000
+def test_a_run_has_the_time_of_its_folder_and_else_of_its_file(tmp_path):
+    then = earlier(tmp_path, "2026-01-02T03-04-05Z-2", [line("nb02-a")])
+    now = results(tmp_path) / "verdicts.jsonl"
+    os.utime(now, (1_000, 1_000))
+    assert str(read_run(then / "verdicts.jsonl").when) == "2026-01-02 03:04:05+00:00"
+    assert read_run(now).when.timestamp() == 1_000

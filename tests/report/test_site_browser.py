@@ -48,7 +48,7 @@ def run(folder: Path, lines: list[dict[str, Any]]) -> None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Two runs: in the second one, nb02-small has flipped and nb02-large is new."""
-    folder = tmp_path_factory.mktemp("site")
+    folder = tmp_path_factory.mktemp("site") / "results [new] of {two} runs"
     run(folder, [line("nb02-small", Verdict.REFUTED, effect=-0.6)])
     run(folder, few())
     return build_site(folder, folder)
