@@ -172,14 +172,17 @@ def coclustering(
     covariates = {} if norms is None else {"log norm": log_norms(norms, cut.names)}
     estimate = coherence_of(same, locate(members, cut.names, 3), covariates, rng, permutations, alternative)
     best = enrichment(labels, members)
+    hits = best.diagnostics["hits"][best.diagnostics["cluster"]]
     return replace(
         estimate,
+        # Nothing was tested: this is what the published tables say by membership.
+        as_published={"membership": {"cluster": str(best.diagnostics["cluster"]), "members": hits, "of": estimate.n}},
         diagnostics={
             **estimate.diagnostics,
             "share": estimate.effect + estimate.diagnostics["background"],
             "best_cluster": best.diagnostics["cluster"],
             "best_cluster_p": best.p,
-            "best_cluster_hits": best.diagnostics["hits"][best.diagnostics["cluster"]],
+            "best_cluster_hits": hits,
         },
     )
 

@@ -91,6 +91,7 @@ def test_clusters(lines):
     assert sum(sizes) == 2023
     ribosome = lines["nb05-ribosome-knockdowns-co-cluster"]
     assert ribosome["n"] == 73
+    assert ribosome["as_published"] == {"membership": {"cluster": "8", "members": 68, "of": 73}}
     assert ribosome["diagnostics"]["best_cluster"] == "8"
     assert ribosome["diagnostics"]["best_cluster_hits"] == 68
     er = lines["nb05-er-secretory-knockdowns-co-cluster"]
