@@ -13,13 +13,27 @@ def report(
         "results"
     ),
     out: Annotated[Path | None, typer.Option(help="Folder to write to; the results folder by default.")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Evidence store that shared figures are drawn from; the user's cache by default."),
+    ] = None,
 ) -> None:
-    """Write report.html, verdicts.md and, where Node is, the Allure report.
+    """Write report.html, verdicts.md, figures/ and, where Node is, the Allure report.
 
     Every one is a view of the ledger verdicts.jsonl. Example: jacprobe report --out to-show
     """
+    from jacprobe.report.site import build_site
     from jacprobe.report.write import write_page
+    from jacprobe.results import LEDGER
 
-    page, markdown, said = write_page(results, out or results)
+    page, markdown, said = write_page(results, out or results, store)
     typer.echo(f"{page} ({said})")
     typer.echo(str(markdown))
+    if not (results / LEDGER).is_file():
+        typer.echo("no Allure report: the run has not ended")
+        return
+    site = build_site(results, out or results)
+    for path in site.pages:
+        typer.echo(str(path))
+    if site.reason:
+        typer.echo(site.reason)

@@ -8,7 +8,7 @@ import json
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import inert
 from jacprobe.verdicts.judge import Verdict
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+    from jacprobe.report.figures import EvidenceFigure
     from jacprobe.report.overview import Overview
     from jacprobe.verdicts.ledger import Entry
 
@@ -44,30 +45,13 @@ _SPOKEN = {
 }
 
 
-class Figure(Protocol):
-    """A figure of the evidence that several claims share."""
-
-    @property
-    def slug(self) -> str: ...  # noqa: D102 - the class says it
-    @property
-    def title(self) -> str: ...  # noqa: D102
-    @property
-    def caption(self) -> str: ...  # noqa: D102
-    @property
-    def alt(self) -> str: ...  # noqa: D102
-    @property
-    def png(self) -> bytes: ...  # noqa: D102
-    @property
-    def claims(self) -> tuple[str, ...]: ...  # noqa: D102
-
-
 def page(
     view: Overview,
     *,
     sha256: str,
     cut: str | None = None,
     figures: Mapping[str, bytes] | None = None,
-    gallery: Sequence[Figure] = (),
+    gallery: Sequence[EvidenceFigure] = (),
     remarks: Sequence[str] = (),
 ) -> str:
     """Return the verdict page of a ledger as HTML.

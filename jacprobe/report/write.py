@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from jacprobe.errors import JacprobeError, StudyError
-from jacprobe.report.figures import key_figures
+from jacprobe.report.figures import gallery, key_figures
 from jacprobe.report.markdown import verdicts_markdown
 from jacprobe.report.overview import overview
 from jacprobe.report.page import MANY, page
@@ -17,13 +17,16 @@ from jacprobe.suite import read_toml, suite_root
 from jacprobe.verdicts.ledger import read_cut_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from jacprobe.report.figures import EvidenceFigure
+    from jacprobe.verdicts.ledger import Entry
 
 PAGE, MARKDOWN = "report.html", "verdicts.md"
 INLINE = 3_900_000  # bytes of PNG in a page: with their base64 and the text it stays below 6 MB
 
 
-def write_page(results: Path, out: Path) -> tuple[Path, Path, str]:
+def write_page(results: Path, out: Path, store: Path | None = None) -> tuple[Path, Path, str]:
     """Write the verdict page and its Markdown twin.
 
     Parameters
@@ -32,6 +35,8 @@ def write_page(results: Path, out: Path) -> tuple[Path, Path, str]:
         Results folder of a run.
     out
         Folder to write to; made where it is missing.
+    store
+        Folder of the evidence store, which figures that claims share are drawn from; the user's own by default.
 
     Returns
     -------
@@ -50,13 +55,14 @@ def write_page(results: Path, out: Path) -> tuple[Path, Path, str]:
     require_writable(out)
     title, planted = about(str(lines[0]["study"])) if lines else ("", False)
     view = overview(lines, title, planted=planted)
-    figures, left_out = inlined(key_figures(lines, out) if len(lines) <= MANY else {})
+    shared, figures, remarks = _figures(lines, out, store)
     html = page(
         view,
         sha256=hashlib.sha256(ledger.read_bytes()).hexdigest(),
         cut=cut or remark,
         figures=figures,
-        remarks=left_out,
+        gallery=shared,
+        remarks=remarks,
     )
     _write(out / PAGE, html)
     _write(out / MARKDOWN, verdicts_markdown(view, cut=cut or remark))
@@ -110,6 +116,19 @@ def require_writable(out: Path) -> None:
         TemporaryFile(dir=out).close()
     except OSError as error:
         raise _not_writable(out, error) from error
+
+
+def _figures(
+    lines: Sequence[Entry], out: Path, store: Path | None
+) -> tuple[tuple[EvidenceFigure, ...], dict[str, bytes], list[str]]:
+    """Return the figures that claims share, those of single claims, and why others are missing; none of many claims."""
+    if len(lines) > MANY:
+        return (), {}, []
+    shared = gallery(lines, out, store)
+    room = INLINE - sum(len(figure.png) for figure in shared.figures)
+    figures, remarks = inlined(key_figures(lines, out), room)
+    missing = [f'No figure "{each.title}": {each.reason}' for each in shared.left_out]
+    return shared.figures, figures, [*missing, *remarks]
 
 
 def inlined(drawn: Mapping[str, bytes], room: int = INLINE) -> tuple[dict[str, bytes], list[str]]:

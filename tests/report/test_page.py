@@ -166,7 +166,10 @@ def test_numbers_and_nested_data_are_worded_for_people():
 def test_a_page_and_its_twin_are_written_from_a_results_folder(tmp_path):
     write_ledger(tmp_path / "verdicts.jsonl", few())
     html, markdown, said = write_page(tmp_path, tmp_path / "new" / "out")
-    assert html.read_text(encoding="utf-8").count("data:image/png;base64,") == 6
+    text = html.read_text(encoding="utf-8")
+    assert text.count('<div class="evidence">') == 6  # all but the absent one and the composite
+    assert "forest-nb02" in re.findall(r'<figure id="figure-([^"]+)"', text)
+    assert "No figure &#34;A map of the responses&#34;: not in this ledger" in text
     assert "nb02-small" in markdown.read_text(encoding="utf-8")
     assert said.startswith("8 claims, ")
     assert sorted(p.name for p in html.parent.iterdir()) == ["figures", "report.html", "verdicts.md"]
