@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jacprobe.errors import EvidenceMissingError, StudyError
+from jacprobe.errors import EvidenceMissingError, JacprobeError
 from jacprobe.kept import key
 from jacprobe.opening import open_study
 from jacprobe.report.figures import evidence_figures, gallery, overview, panels, style
@@ -238,10 +238,13 @@ def test_evidence_is_read_where_it_is_and_never_made(judged):
         ({"study_sha256": "0" * 64}, "as it is now"),
         ({"models": {FEWSHOT: {"weights_sha256": "0" * 64}}}, "other weights"),
         ({"study_sha256": None}, "without provenance"),
+        ({"command": "pytest claims/ --study 'demo"}, "a command that is none"),
+        ({"command": "pytest claims/ --study '/no such/folder'"}, "/no such/folder"),
+        ({"command": "pytest claims/ --study demo --evidence /no/evidence"}, "/no/evidence"),
     ],
 )
 def test_figures_are_never_of_another_study_than_the_ledger(judged, changed, said):
     store, (judged_line,), _ = judged
     other = judged_line | {"provenance": judged_line["provenance"] | changed}
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(JacprobeError, match=said):
         held_study([other], store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from jacprobe.models.adapter import StateModel
     from jacprobe.requests import OverCells, Request
     from jacprobe.store.entry import Entry
 
-_GIVEN = ("--models", "--data", "--evidence")
+_GIVEN = ("--study", "--models", "--data", "--evidence", "--device")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class HeldStudy(Study):
         """Return the evidence behind several requests."""
         return [self.resolve(request) for request in requests]
 
-    def model(self, role: str, mask: Literal["model", "causal"] = "model") -> StateModel:
+    def model(self, role: str, mask: Literal["model", "causal"] = "model") -> Any:
         """Raise: a figure loads no model."""
         raise EvidenceMissingError(
             f"evidence of {role} ({mask} mask) that is not kept", "what the store holds", "Judge the study again."
@@ -97,21 +97,24 @@ def held_study(lines: Sequence[Mapping[str, Any]], store: str | Path | None = No
 
     Raises
     ------
+    JacprobeError
+        Where the study cannot be opened.
     StudyError
-        Where the study cannot be opened, or is another by now than the one that was judged.
+        Where it is another by now than the one that was judged.
     """
     judged = [line for line in lines if line["provenance"].get("study_sha256")]
     if not judged:
         raise StudyError("a ledger without provenance", "one that says what was judged", where="figures")
     line = judged[0]
     made = line["provenance"]
+    options = _options(str(made.get("command", "")))
     opened = open_study(
-        line["study"],
+        options.pop("study", line["study"]),
         made.get("seed", 0),
         batch=made.get("batch", "first"),
         store=store,
         quick=made.get("quick"),
-        **_given(str(made.get("command", "")).split()),
+        **options,
     )
     held = HeldStudy(**{item.name: getattr(opened, item.name) for item in fields(opened) if item.init})
     if held.sha256 != made["study_sha256"] or held.n_cells != made.get("n_cells", held.n_cells):
@@ -122,8 +125,12 @@ def held_study(lines: Sequence[Mapping[str, Any]], store: str | Path | None = No
     return held
 
 
-def _given(words: Sequence[str]) -> dict[str, Any]:
-    """Return what the command of a ledger line gave beside the study."""
+def _options(command: str) -> dict[str, Any]:
+    """Return which study the command of a ledger line names, and what it gives beside it."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise StudyError(f"a command that is none ({error})", "one as a ledger has it", where="figures") from error
     found: dict[str, Any] = {}
     for option, value in pairwise(words):
         if option in _GIVEN:
