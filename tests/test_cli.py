@@ -63,3 +63,12 @@ def test_too_many_draws_are_refused_before_anything_is_computed(tmp_path):
     assert run.returncode == 2
     assert "control cells for draw 99 of 32 each" in run.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_ledgers_that_cannot_be_compared_end_with_exit_code_2(tmp_path):
+    (tmp_path / "verdicts.jsonl").write_text("{}\n")
+    for command in (("compare", "none.jsonl", "none.jsonl"), ("verify", str(tmp_path / "verdicts.jsonl"))):
+        run = jacprobe(*command)
+        assert run.returncode == 2
+        assert len(run.stderr.splitlines()) == 1
+    assert jacprobe("accept", str(tmp_path / "verdicts.jsonl"), "--reason", "x").returncode == 2
