@@ -126,8 +126,9 @@ def _install(npm: str, home: Path) -> None:
         for file in PINNED.glob("*.json"):
             shutil.copyfile(file, fresh / file.name)
         options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
-        retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=2000", "--fetch-timeout=60000")
-        _run([npm, "ci", *options, *retries], fresh, f"npm, which fetches allure {VERSION} once,")
+        retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=60000")
+        mend = "Make the report once with a connection to npm's registry; later ones need none."
+        _run([npm, "ci", *options, *retries], fresh, f"npm, which fetches allure {VERSION} once,", mend)
         if not _whole(fresh):
             raise NoAllureError("npm installed no allure", f"allure {VERSION}", "Install a newer npm.")
         if home.exists():
@@ -137,7 +138,7 @@ def _install(npm: str, home: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _run(command: Sequence[str], where: Path, name: str) -> None:
+def _run(command: Sequence[str], where: Path, name: str, mend: str = "") -> None:
     try:
         done = subprocess.run(  # noqa: S603 - programs found on the PATH, arguments of our own
             command, cwd=where, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=False
@@ -147,7 +148,8 @@ def _run(command: Sequence[str], where: Path, name: str) -> None:
     except OSError as error:
         raise NoAllureError(f"{name} does not run: {error}") from error
     if done.returncode:
-        raise NoAllureError(f"{name} failed: {_reason(done.stderr) or _reason(done.stdout) or done.returncode}")
+        said = _reason(done.stderr) or _reason(done.stdout) or str(done.returncode)
+        raise NoAllureError(f"{name} failed: {said}", mend=mend)
 
 
 def _reason(said: str) -> str:
