@@ -73,6 +73,14 @@ class EvidenceMissingError(JacprobeError):
     """Something that a claim needs is absent: the claim becomes NOT EVALUATED with this reason."""
 
 
+class CapabilityMissingError(EvidenceMissingError, InputError):
+    """A model that cannot do what is asked of it: claims that need it become NOT EVALUATED with this reason."""
+
+
+class ConformanceError(JacprobeError):
+    """A model that does not keep what the protocol promises, found by `jacprobe.testing.check_model`."""
+
+
 class StoreError(JacprobeError):
     """An evidence store that cannot be read or written."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from jacprobe.errors import CapabilityMissingError
 from jacprobe.requests import Delta, InputJacobian, Jacobian, Knockout, OverCells, Request, parse_control_role
 
 if TYPE_CHECKING:
@@ -51,6 +52,22 @@ class Kept:
 def knockdowns(identity: Any) -> list[str]:
     """Return the perturbations of a model without its control, in its order."""
     return [name for name in identity.perturbations if name != identity.control]
+
+
+def encoded_dim(identity: Any) -> int:
+    """Return the width of an encoded cell, which may be another than that of a perturbation's vector."""
+    width: int | None = getattr(_differentiable(identity), "encoded_dim", None)
+    return int(identity.latent_dim) if width is None else width
+
+
+def _differentiable(identity: Any) -> Any:
+    """Return the identity of a model that has a latent space, so that nothing is kept for one that has none."""
+    if not identity.latent_dim:
+        raise CapabilityMissingError(
+            f"{identity.provenance.get('run', 'a model')}, which has no perturbation gradient",
+            "a model that is differentiable in its perturbation vector",
+        )
+    return identity
 
 
 def cells_of(request: OverCells, study: Study) -> xr.DataArray:
@@ -103,7 +120,7 @@ KEPT: dict[type[Request], Kept] = {
         lambda identity: {
             "kd": knockdowns(identity),
             "gene": list(identity.genes),
-            "latent": list(range(identity.latent_dim)),
+            "latent": list(range(_differentiable(identity).latent_dim)),
         },
         _jacobians,
         1,
@@ -115,7 +132,7 @@ KEPT: dict[type[Request], Kept] = {
         lambda identity: {
             "kd": knockdowns(identity),
             "gene": list(identity.genes),
-            "encoded": list(range(identity.latent_dim)),
+            "encoded": list(range(encoded_dim(identity))),
         },
         _input_jacobians,
         1,
@@ -238,8 +255,9 @@ def key(request: OverCells, study: Study) -> dict[str, str | int | float | bool]
 
 
 def versions(identity: Any) -> dict[str, str]:
-    """Return the versions of the packages that a number depends on."""
-    return {package: identity.provenance.get(package, "none") for package in ("torch", "arc-state", "transformers")}
+    """Return the versions of the packages that a number depends on: torch, and those that the adapter names."""
+    packages = ("torch", *getattr(identity, "packages", ()))
+    return {package: identity.provenance.get(package, "none") for package in packages}
 
 
 def cells_sha256(request: OverCells, study: Study) -> str:
@@ -254,7 +272,7 @@ def gemm(study: Study) -> str:
     import torch
 
     from jacprobe.jacobian.gemm import choose
-    from jacprobe.models.adapter import device_of
+    from jacprobe.models.devices import device_of
 
     return choose(device_of(study.device), torch.float32).way
 

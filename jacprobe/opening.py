@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from jacprobe.stored.evidence import StoredEvidence
     from jacprobe.studies import ModelEntry, Study
 
-# What of a run folder is read; its other checkpoints are gigabytes.
-_OF_A_RUN = ("*.yaml", "*.pkl", "*.pt", "*.torch", "*.toml")
-
 
 @dataclass(frozen=True)
 class Given:
@@ -151,6 +148,7 @@ def _layer(table: Mapping[str, Any], folder: Path) -> int | None:
 
 def _models(folder: Path, table: Mapping[str, Any], given: Given) -> dict[str, ModelEntry]:
     """Return the models that are to be judged: given ones in place of the study's own."""
+    from jacprobe.models.adapters import DEFAULT, require_installed
     from jacprobe.studies import ModelEntry
 
     entries: Mapping[str, Any] = table["models"]
@@ -159,33 +157,39 @@ def _models(folder: Path, table: Mapping[str, Any], given: Given) -> dict[str, M
         raise unknown_names("role", unknown, list(entries), where="--model")
     found = {}
     for role, entry in entries.items():
+        kind = require_installed(entry.get("adapter", DEFAULT), folder / "study.toml")
         checkpoint = entry.get("checkpoint", "best")
-        run = _run(folder, role, entry, given, external=table.get("external", False), checkpoint=checkpoint)
+        run = _run(folder, role, entry, given, external=table.get("external", False))
         if run is not None:
-            found[role] = ModelEntry(run, entry["cell_line"], checkpoint, _optional(folder, entry.get("sae")))
+            found[role] = ModelEntry(run, entry["cell_line"], checkpoint, _optional(folder, entry.get("sae")), kind)
     if given.models is not None and not found:
         wanted = ", ".join(entry["run"] for entry in entries.values() if "run" in entry)
         raise StudyError("no run folder of the study", f"one of {wanted} in it", "Check --models.", given.models)
     return found
 
 
-def _run(
-    folder: Path, role: str, entry: Mapping[str, Any], given: Given, *, external: bool, checkpoint: str
-) -> Path | None:
+def _run(folder: Path, role: str, entry: Mapping[str, Any], given: Given, *, external: bool) -> Path | None:
     """Return the run folder of a role, downloaded where a reference was given; None where it has none."""
     if role in given.model:
-        path, patterns = given.model[role], (*_OF_A_RUN, f"checkpoints/{checkpoint}.ckpt")
-        found = hub.fetch(hub.parse(str(path)), patterns) if hub.is_reference(path) else Path(path).resolve()
+        path = given.model[role]
+        found = _fetched(hub.parse(str(path)), entry) if hub.is_reference(path) else Path(path).resolve()
         if not found.is_dir():
             raise StudyError("no folder", f"the run folder of {role}", "Check --model.", path)
         return found
     if given.models is not None and "run" in entry:
         if hub.is_reference(given.models):
-            reference = hub.parse(str(given.models)).within(entry["run"])
-            return hub.fetch(reference, (*_OF_A_RUN, f"checkpoints/{checkpoint}.ckpt"))
+            return _fetched(hub.parse(str(given.models)).within(entry["run"]), entry)
         found = (Path(given.models) / entry["run"]).resolve()
         return found if found.is_dir() else None
     return None if external else _inside(folder, entry["run"])
+
+
+def _fetched(reference: hub.Reference, entry: Mapping[str, Any]) -> Path:
+    """Return a run folder of the hub with what its adapter reads of it; its other checkpoints are gigabytes."""
+    from jacprobe.models.adapters import DEFAULT, adapter
+
+    patterns = adapter(entry.get("adapter", DEFAULT)).files
+    return hub.fetch(reference, [one.format(checkpoint=entry.get("checkpoint", "best")) for one in patterns])
 
 
 def _data(folder: Path, table: Mapping[str, Any], given: Given) -> Path | None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jacprobe.judging import Judging
-    from jacprobe.models.adapter import StateModel
     from jacprobe.verdicts.claim import Claim
     from jacprobe.verdicts.ledger import Entry
 
@@ -31,7 +30,7 @@ _CLOSE = 1e-9
 class FromStore(Study):
     """A study whose evidence is only read: what its store lacks is missing."""
 
-    def model(self, role: str, mask: Literal["model", "causal"] = "model") -> StateModel:  # noqa: ARG002 - the study's signature
+    def model(self, role: str, mask: Literal["model", "causal"] = "model") -> Any:  # noqa: ARG002 - the study's signature
         """Refuse to load a model.
 
         Raises

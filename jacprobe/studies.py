@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from jacprobe.cells import BatchRule
-    from jacprobe.models.adapter import StateModel
     from jacprobe.models.identity import Identity
     from jacprobe.probes.sae import SparseAutoencoder
     from jacprobe.requests import Request
@@ -32,12 +31,16 @@ __all__ = ["ModelEntry", "Study", "open_study", "study_names"]
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model of the study: its run folder, the cell line whose control cells it is given, its sparse autoencoder."""
+    """A model of the study: its run folder, the cell line whose control cells it is given, its sparse autoencoder.
+
+    `adapter` names what reads the run folder, one of those installed (`jacprobe.models.adapters`).
+    """
 
     run: Path
     cell_line: str
     checkpoint: str = "best"
     sae: Path | None = None
+    adapter: str = "state"
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,10 @@ class Study:
             return whole(request, self, self.store)
         return resolve(request, self)
 
-    def model(self, role: str, mask: Literal["model", "causal"] = "model") -> StateModel:
+    def model(self, role: str, mask: Literal["model", "causal"] = "model") -> Any:
         """Return the model of `role`, loaded once; `mask` "causal" builds the same weights with a causal mask.
 
+        It is a `jacprobe.models.protocol.PerturbationModel`; what more it can do, probes find out.
         A control copy ("fewshot/hepg2#untrained-3") is made anew each time: twenty of them are not kept.
         """
         copy = parse_control_role(role)
@@ -164,11 +168,11 @@ class Study:
         self.identity(role)
         key = ("model", role, mask)
         if key not in self._cache:
-            from jacprobe.models.state import load_run
+            from jacprobe.models.adapters import adapter
 
             entry = self.models[role]
             chosen = "auto" if mask == "model" else mask
-            self._cache[key] = load_run(entry.run, checkpoint=entry.checkpoint, mask=chosen, device=self.device)
+            self._cache[key] = adapter(entry.adapter).loaded(entry.run, entry.checkpoint, chosen, self.device)
         return self._cache[key]
 
     def control_cells(
@@ -210,10 +214,11 @@ class Study:
             return self._cache[key]
         self._require_run(role)
         if key not in self._cache:
-            from jacprobe.models.identity import identify
+            from jacprobe.models.adapters import adapter
 
+            entry = self.models[role]
             try:
-                self._cache[key] = identify(self.models[role].run, self.models[role].checkpoint)
+                self._cache[key] = adapter(entry.adapter).identify(entry.run, entry.checkpoint)
             except RunFolderError as error:
                 where = f"{role}: {error.where}"
                 raise type(error)(error.given, error.wanted, error.mend, where) from error

@@ -54,7 +54,7 @@ def _device(study: Study) -> str:
     """Return the device that models will run on, "auto" made out."""
     if not study.models:
         return study.device
-    from jacprobe.models.adapter import require_device
+    from jacprobe.models.devices import require_device
 
     return str(require_device(study.device))
 

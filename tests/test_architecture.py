@@ -70,6 +70,18 @@ def test_nothing_on_the_left_imports_what_stands_to_its_right():
                 assert not wrong, f"{path} imports {wrong}"
 
 
+def test_only_the_models_know_what_a_state_model_is():
+    """Everything else takes models as the adapters give them; the demo trains State's, and doctor looks into them."""
+    of_state = {f"jacprobe.models.{name}" for name in ("state", "adapter", "arc_state", "state_identity", "run_folder")}
+    knowing = {
+        str(path.relative_to(ROOT))
+        for path in PACKAGE
+        if path.parent.name not in ("models", "demo") and imported(path) & of_state
+    }
+    # The plan reckons the products of State's own rules beforehand.
+    assert knowing <= {"jacprobe/plan.py"}
+
+
 @pytest.mark.parametrize("module", ["jacprobe", "jacprobe.plugin", "jacprobe.cli", "jacprobe.stats"])
 def test_importing_takes_no_heavy_library(module):
     heavy = "{'torch', 'scipy', 'statsmodels', 'xarray', 'state', 'zarr', 'matplotlib', 'anndata'}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
-from jacprobe.errors import InputError
+from jacprobe.errors import CapabilityMissingError, InputError
 from jacprobe.jacobian.blocks import Unrecognised, recognise
 from jacprobe.jacobian.gemm import SWITCHES, Gemm, Way, choose
 from jacprobe.jacobian.generic import by_cells, jacobian_autograd, jacobian_by_cells, jacobian_generic, tangents
@@ -220,7 +220,7 @@ def _directions_at_once(model: DifferentiableInPert, encoded: Tensor, directions
 
 def _forward(model: DifferentiableInPert, residual: Residual) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     if not isinstance(model, DifferentiableInPert):
-        raise InputError(
+        raise CapabilityMissingError(
             given=f"{type(model).__name__}, which is not differentiable in pert",
             wanted="a model with latent_dim, encode_cells, pert_vectors and forward",
             where="model",
@@ -231,7 +231,7 @@ def _forward(model: DifferentiableInPert, residual: Residual) -> Callable[[Tenso
         raise InputError(given=f"residual {residual!r}", wanted="'model' or 'published'", where="residual")
     published: Callable[[Tensor, Tensor, Tensor], Tensor] | None = getattr(model, "forward_published", None)
     if published is None:
-        raise InputError(
+        raise CapabilityMissingError(
             given=f"residual 'published' of a {type(model).__name__}",
             wanted="a model with forward_published",
             mend="Only State models have the published variant.",

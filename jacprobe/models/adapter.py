@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from jacprobe.errors import InputError
+from jacprobe.models.devices import asked, on_device
 from jacprobe.models.float64 import to_float64
 from jacprobe.models.identity import NO_BATCH
 from jacprobe.models.weights import weights_sha256
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jacprobe.models.run_folder import RunFolder
-
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class Architecture(Protocol):
@@ -153,23 +152,16 @@ class StateModel:
 
         The weights keep their identity: `weights_sha256` stays that of the weights as loaded.
         """
-        place = self.device if device is None else device_of(device)
-        kind = self.dtype if dtype is None else dtype_of(dtype)
+        place, kind = asked(self, device, dtype)
         if (place, kind) == (self.device, self.dtype):
             return self
-        if place.type == "mps" and kind == torch.float64:
-            raise InputError("float64 on mps", "float32, the widest type of that device", "Use device='cpu'", "dtype")
         if kind == torch.float64 and self.dtype != torch.float64:
             module = to_float64(self.module)
         elif kind == self.dtype:
             module = deepcopy(self.module)
         else:
             module = self._float32()
-        try:
-            module = module.to(place)
-        except (AssertionError, RuntimeError) as error:
-            raise _no_device(place, error) from error
-        moved = type(self)(module, self._run, self._architecture, self.provenance)
+        moved = type(self)(on_device(module, place), self._run, self._architecture, self.provenance)
         moved.weights_sha256, moved.provenance = self.weights_sha256, self.provenance
         return moved
 
@@ -193,40 +185,3 @@ class StateModel:
             module = self._architecture.drawn()
         module = module.eval().requires_grad_(False)
         return to_float64(module) if self.dtype == torch.float64 else module
-
-
-def device_of(device: str | torch.device) -> torch.device:
-    """Return the torch device meant; "auto" is CUDA where there is one, else the CPU."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise InputError(f"device {device!r}", "'auto', 'cpu', 'cuda' or 'mps'", where="device") from error
-
-
-def require_device(device: str | torch.device) -> torch.device:
-    """Return the torch device meant, as `device_of`, once it has been seen to work."""
-    place = device_of(device)
-    try:
-        torch.zeros(1, device=place)
-    except (AssertionError, RuntimeError) as error:
-        raise _no_device(place, error) from error
-    return place
-
-
-def _no_device(place: torch.device, error: Exception) -> InputError:
-    first_line = str(error).partition("\n")[0]
-    return InputError(
-        f"device {place}: {first_line}", "a device that is there, with room", "Use device='cpu'", "device"
-    )
-
-
-def dtype_of(dtype: torch.dtype | str | None) -> torch.dtype:
-    """Return float32 (also for None) or float64; other types are no measuring instruments."""
-    if dtype is None:
-        return torch.float32
-    found = _DTYPES.get(str(dtype).removeprefix("torch."))
-    if found is None:
-        raise InputError(f"dtype {dtype}", " or ".join(_DTYPES), where="dtype")
-    return found

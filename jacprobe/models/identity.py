@@ -1,26 +1,26 @@
-"""What a run is, read from its folder without building the model: names, mask, hash, provenance."""
+"""What can be known of a run without running its model, whatever kind it is of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal
-
-from jacprobe.errors import InputError
-from jacprobe.models.run_folder import RunFolder, predicting_weights, read_run_folder
-from jacprobe.models.weights import weights_sha256
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from jacprobe.models.protocol import PerturbationModel
 
-Mask = Literal["bidirectional", "causal"]
 NO_BATCH = ("none",)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The attributes of `jacprobe.models.protocol.PerturbationModel` that need no model."""
+    """The attributes of `jacprobe.models.protocol.PerturbationModel` that need no model.
+
+    `latent_dim` is 0 for models that cannot be differentiated in their perturbation, `n_layers` for those whose layers
+    cannot be read. `encoded_dim` is the width of an encoded cell; None where it is `latent_dim`. `packages` are those,
+    beside torch, on whose version a number depends: provenance holds it under their name, as it does torch's. The mask
+    in force stands there as "mask", "none" where there is no attention between cells.
+    """
 
     genes: tuple[str, ...]
     perturbations: tuple[str, ...]
@@ -30,61 +30,33 @@ class Identity:
     split: Mapping[str, str]
     weights_sha256: str
     provenance: Mapping[str, str]
-    latent_dim: int
+    latent_dim: int = 0
     n_layers: int = 0
     any_set_len: bool = True
+    encoded_dim: int | None = None
+    packages: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, model: PerturbationModel) -> Self:
+        """Return the identity of a model that is there, for adapters whose models are quickly built."""
+        import torch
 
-def identify(path: str | Path, checkpoint: str = "best") -> Identity:
-    """Return the identity of a run folder; what cannot be read is refused as by `load_run`."""
-    run = read_run_folder(path, checkpoint)
-    weights = {name: value.float() for name, value in predicting_weights(run.state_dict).items()}
-    sha256 = weights_sha256(weights)
-    return Identity(
-        genes=run.genes,
-        perturbations=run.perturbations,
-        control=run.control,
-        batches=run.batches or NO_BATCH,
-        cell_set_len=int(run.hyperparameters.get("cell_set_len", 0)),
-        split=run.split.tags,
-        weights_sha256=sha256,
-        provenance={**run_provenance(run), "weights_sha256": sha256},
-        latent_dim=int(run.hyperparameters.get("hidden_dim", 0)),
-        n_layers=int(run.hyperparameters.get("transformer_backbone_kwargs", {}).get("num_hidden_layers", 0)),
-    )
-
-
-def run_provenance(run: RunFolder, mask: str = "auto") -> dict[str, str]:
-    """Return what has to stand beside every number of a run, its weights' hash apart."""
-    in_force, rule = mask_of(run.hyperparameters, mask)
-    return {
-        "model": "StateTransitionPerturbationModel",
-        "run": run.name,
-        "checkpoint": run.checkpoint,
-        "mask": in_force,
-        "mask_rule": rule,
-        "split": run.split.source,
-        "split_line": run.split.line,
-        **{package: _version(package) for package in ("arc-state", "transformers", "torch")},
-    }
-
-
-def mask_of(hyperparameters: Mapping[str, Any], asked: str) -> tuple[Mask, str]:
-    """Return the mask to build and the rule that says so."""
-    if asked == "bidirectional":
-        return "bidirectional", "asked for"
-    if asked == "causal":
-        return "causal", "asked for"
-    if asked != "auto":
-        raise InputError(f"mask {asked!r}", "'auto', 'bidirectional' or 'causal'", where="mask")
-    flag = hyperparameters.get("transformer_backbone_kwargs", {}).get("bidirectional_attention")
-    if flag is None:
-        return "bidirectional", "flag absent: a checkpoint of 2025, made to be bidirectional"
-    return ("bidirectional", "flag true") if flag else ("causal", "flag false")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+        latent_dim, encoded_dim = int(getattr(model, "latent_dim", 0)), None
+        if latent_dim:
+            none = torch.zeros(1, model.cell_set_len, len(model.genes), dtype=model.dtype, device=model.device)
+            with torch.no_grad():
+                encoded_dim = int(getattr(model, "encode_cells")(none).shape[-1])  # noqa: B009 a capability
+        return cls(
+            genes=tuple(model.genes),
+            perturbations=tuple(model.perturbations),
+            control=model.control,
+            batches=tuple(model.batches),
+            cell_set_len=model.cell_set_len,
+            split=dict(model.split),
+            weights_sha256=model.weights_sha256,
+            provenance={"mask": "none", "torch": torch.__version__, **model.provenance},
+            latent_dim=latent_dim,
+            n_layers=int(getattr(model, "n_layers", 0)),
+            any_set_len=model.any_set_len,
+            encoded_dim=encoded_dim,
+        )

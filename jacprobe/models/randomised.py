@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 import torch
 from torch import nn
 
-from jacprobe.errors import InputError
+from jacprobe.errors import CapabilityMissingError, InputError
 from jacprobe.models.protocol import HasModule, PerturbationModel
 
 if TYPE_CHECKING:
@@ -57,10 +57,13 @@ def randomise(model: ModelT, what: What = "all", seed: int = 0) -> ModelT:
     """
     if what not in ("all", "body", "pert_encoder"):
         raise InputError(f"what = {what!r}", "'all', 'body' or 'pert_encoder'", where="randomise")
+    _require_module(model)
     trained, drawn = model.module.state_dict(), model.fresh_module(seed).state_dict()
     chosen = {name for name in trained if what == "all" or _in_encoder(name) == (what == "pert_encoder")}
     if what != "all" and not any(_in_encoder(name) for name in trained):
-        raise InputError(f"no submodule {_ENCODER}", "a model with one", "Use what='all'", where="randomise")
+        raise CapabilityMissingError(
+            f"no submodule {_ENCODER}", "a model with one", "Use what='all'", where="randomise"
+        )
     state = {name: drawn[name] if name in chosen else weight for name, weight in trained.items()}
     return model.with_module(_rebuilt(model, state), f"{what} re-drawn, seed {seed}")
 
@@ -84,6 +87,7 @@ def permute_onehot(model: ModelT, seed: int = 0) -> ModelT:
     InputError
         Where no linear layer of the pert encoder takes the one-hot vectors.
     """
+    _require_module(model)
     name = _onehot_weight(model)
     knockdowns = torch.tensor([i for i, kd in enumerate(model.perturbations) if kd != model.control])
     order = torch.arange(len(model.perturbations))
@@ -92,6 +96,15 @@ def permute_onehot(model: ModelT, seed: int = 0) -> ModelT:
     state = dict(model.module.state_dict())
     state[name] = state[name][:, order.to(state[name].device)]
     return model.with_module(_rebuilt(model, state), f"one-hot labels permuted, seed {seed}")
+
+
+def _require_module(model: object) -> None:
+    if not isinstance(model, HasModule):
+        raise CapabilityMissingError(
+            f"{type(model).__name__}, whose weights cannot be drawn anew",
+            "a model with module, with_module and fresh_module",
+            where="model",
+        )
 
 
 def _rebuilt(model: Redrawable, state: Mapping[str, Tensor]) -> nn.Module:
@@ -108,7 +121,7 @@ def _onehot_weight(model: Redrawable) -> str:
     for name, layer in model.module.named_modules():
         if _in_encoder(name) and isinstance(layer, nn.Linear) and layer.in_features == len(model.perturbations):
             return f"{name}.weight"
-    raise InputError(
+    raise CapabilityMissingError(
         f"no linear layer of {_ENCODER} with {len(model.perturbations)} inputs",
         "one-hot perturbations",
         where="permute_onehot",

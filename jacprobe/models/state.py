@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from jacprobe.errors import JacprobeError, RunFolderError
-from jacprobe.models.adapter import StateModel, device_of, dtype_of
-from jacprobe.models.identity import Mask, mask_of, run_provenance
+from jacprobe.models.adapter import StateModel
+from jacprobe.models.devices import device_of, dtype_of
 from jacprobe.models.run_folder import RunFolder, predicting_weights, read_run_folder
+from jacprobe.models.state_identity import Mask, mask_of, run_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from jacprobe.cells import BatchRule, prepare_cells
-from jacprobe.errors import InputError
+from jacprobe.errors import CapabilityMissingError, InputError
 from jacprobe.models.protocol import Castable, LinearPertEncoder, Rectified
 from jacprobe.models.weights import weights_sha256
 
@@ -83,7 +83,7 @@ class Surrogate:
             The base model has no linear encoder.
         """
         if not isinstance(self.base, LinearPertEncoder):
-            raise InputError(
+            raise CapabilityMissingError(
                 given=f"a surrogate of a {type(self.base).__name__}, which has no pert_linear",
                 wanted="a base model whose perturbations pass a linear layer first",
                 where="model",
@@ -112,7 +112,7 @@ class Surrogate:
             The base model cannot be had there or so.
         """
         if not isinstance(self.base, Castable):
-            raise InputError(
+            raise CapabilityMissingError(
                 given=f"a surrogate of a {type(self.base).__name__}, which has no method `to`",
                 wanted="a base model that can be cast",
                 mend="Load the base model as wanted, and fit the surrogate to that.",
@@ -204,7 +204,7 @@ class _Fit:
 @torch.no_grad()
 def _responses(model: Rectified, control_cells: Any, batch: BatchRule) -> _Responses:
     if not isinstance(model, Rectified):
-        raise InputError(
+        raise CapabilityMissingError(
             given=f"{type(model).__name__}, whose output is not known to be a ReLU",
             wanted="a model with preactivation, so that the surrogate can keep its mask",
             where="model",

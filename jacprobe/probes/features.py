@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jacprobe.errors import InputError
+from jacprobe.errors import CapabilityMissingError, InputError
 from jacprobe.jacobian.gemm import SWITCHES, choose
 from jacprobe.models.protocol import HasLayers
 from jacprobe.probes.sae import SparseAutoencoder, load_sae
@@ -66,7 +66,7 @@ def features(
     import xarray as xr
 
     if not isinstance(model, HasLayers):
-        raise InputError(
+        raise CapabilityMissingError(
             f"{type(model).__name__}, whose layers cannot be read", "n_layers and activations", where="model"
         )
     if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer <= model.n_layers:

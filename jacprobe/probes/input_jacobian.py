@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jacprobe.errors import InputError
+from jacprobe.errors import CapabilityMissingError, InputError
 from jacprobe.jacobian.engine import prepare_by_cells
 from jacprobe.probes.jacobians import BYTES_AT_ONCE, JacobianAt, cosines
 from jacprobe.probes.response import perturbation_names
@@ -111,7 +111,7 @@ def input_encoder(model: DifferentiableInPert) -> xr.DataArray:
             found, wanted = encoded(cells), cells @ W.T + bias
             error = float((found - wanted).norm()) / max(float(found.norm()), torch.finfo(model.dtype).tiny)
             if not error <= _AFFINE[model.dtype]:
-                raise InputError(
+                raise CapabilityMissingError(
                     given=f"{type(model).__name__}, whose cells are not encoded by an affine map (error {error:.1e})",
                     wanted="encoded = W x + b for each cell by itself, so that dY/dX = J W",
                     mend="Take targeted_jacobian, which needs no such map.",

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from jacprobe.cells import BatchRule, prepare_cells
-from jacprobe.errors import InputError
+from jacprobe.errors import CapabilityMissingError, InputError
+from jacprobe.models.protocol import LinearPertEncoder
 from jacprobe.probes.response import perturbation_names, predict
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from jacprobe.models.protocol import LinearPertEncoder, PerturbationModel
+    from jacprobe.models.protocol import PerturbationModel
 
 
 @torch.no_grad()
@@ -103,7 +104,18 @@ def encoder_lookup_error(model: LinearPertEncoder) -> xr.DataArray:
     """Return max |pert_encoder(onehot_k) - (W[:, k] + b)| / max |W| for each perturbation k: (kd,).
 
     0 where the encoder is a single linear layer, that is, a table with one learned vector for each perturbation.
+
+    Raises
+    ------
+    CapabilityMissingError
+        The model's perturbations pass no linear layer.
     """
+    if not isinstance(model, LinearPertEncoder):
+        raise CapabilityMissingError(
+            f"{type(model).__name__}, whose perturbations pass no linear layer first",
+            "a model with pert_linear",
+            where="model",
+        )
     weight, bias = model.pert_linear()
     vectors = model.pert_vectors(torch.arange(len(model.perturbations), device=model.device))
     errors = (vectors - (weight.T + bias)).abs().amax(dim=1) / weight.abs().max()

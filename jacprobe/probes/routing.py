@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from jacprobe.errors import InputError
+from jacprobe.errors import CapabilityMissingError, InputError
 from jacprobe.jacobian.engine import Name, Residual, prepare
 from jacprobe.models.protocol import LinearPertEncoder
 from jacprobe.probes.jacobians import BYTES_AT_ONCE, JacobianAt, cosines, require_axes
@@ -214,7 +214,7 @@ def _encoder_weight(model: Any) -> np.ndarray:
         # Another layer behind the first may change the width, too.
         if vectors.shape == wanted.shape and (vectors - wanted).norm() <= _AFFINE[model.dtype] * vectors.norm():
             return weight.detach().to("cpu", torch.float64).numpy()
-    raise InputError(
+    raise CapabilityMissingError(
         given=f"{type(model).__name__}, whose perturbation encoder is not a single affine map",
         wanted="an encoder W onehot + b, so that the one-hot Jacobian is J W for every knockdown",
         where="model",

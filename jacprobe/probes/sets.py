@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from jacprobe.cells import BatchRule, ControlCells, prepare_cells
-from jacprobe.errors import InputError, unknown_names
+from jacprobe.errors import CapabilityMissingError, InputError, unknown_names
 from jacprobe.jacobian.memory import enough_memory, is_out_of_memory, too_little_memory
 from jacprobe.models.protocol import DifferentiableInPert
 
@@ -55,7 +55,7 @@ def encode(model: Any, control_cells: Any, batch: BatchRule = "first") -> Encode
         The model is not differentiable in pert, or the cells do not fit it.
     """
     if not isinstance(model, DifferentiableInPert):
-        raise InputError(
+        raise CapabilityMissingError(
             given=f"{type(model).__name__}, which is not differentiable in pert",
             wanted="a model with latent_dim, encode_cells, pert_vectors and forward",
             where="model",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jacprobe.errors import InputError
-from jacprobe.models.protocol import Castable
+from jacprobe.errors import CapabilityMissingError
+from jacprobe.models.protocol import Castable, Rectified
 from jacprobe.probes.response import perturbation_names
 from jacprobe.probes.routing import pert_jacobian
 from jacprobe.probes.sets import EncodedCells, encode, positions
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jacprobe.cells import BatchRule
-    from jacprobe.models.protocol import Rectified
 
 # The error of central differences falls with h², that of their rounding grows with 1 / h; at 1e-4 both are about 1e-10.
 _STEP = 1e-4
@@ -127,16 +126,20 @@ def largest_slope(J: xr.DataArray) -> xr.DataArray:
 
 
 def _in_float64(model: Rectified) -> Any:
-    if model.dtype == torch.float64:
-        return model
-    if not isinstance(model, Castable):
-        raise InputError(
+    if model.dtype != torch.float64 and not isinstance(model, Castable):
+        raise CapabilityMissingError(
             f"a {type(model).__name__} in {model.dtype}",
             "a model in float64, or one with a method `to`",
             "Central differences drown in float32 rounding: load the model with dtype='float64'",
             "model",
         )
-    return model.to(dtype=torch.float64)
+    if not isinstance(model, Rectified):
+        raise CapabilityMissingError(
+            f"{type(model).__name__}, whose output is not known to be a ReLU",
+            "a model with preactivation, so that kinks can be left out",
+            where="model",
+        )
+    return model if model.dtype == torch.float64 or not isinstance(model, Castable) else model.to(dtype=torch.float64)
 
 
 @torch.no_grad()

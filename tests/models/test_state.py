@@ -8,9 +8,9 @@ import torch
 
 from fixtures.run_folders import PUBLISHED, Shape, perturbation_names, random_cells, write_run_folder
 from jacprobe.errors import InputError, JacprobeError, RunFolderError
-from jacprobe.models.adapter import require_device
-from jacprobe.models.identity import identify
+from jacprobe.models.devices import require_device
 from jacprobe.models.state import load_run
+from jacprobe.models.state_identity import identify
 from jacprobe.models.weights import weights_sha256
 from jacprobe.probes.response import predict
 
