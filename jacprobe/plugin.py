@@ -20,6 +20,7 @@ from jacprobe.estimates import code_digest
 from jacprobe.hub import is_reference
 from jacprobe.judging import CHANGED, Judging
 from jacprobe.results import ALLURE, LEDGER, Results
+from jacprobe.sharing import shared_work
 from jacprobe.store.writable import require_writable
 from jacprobe.suite import load_rows
 from jacprobe.terminal import closing_table, header_lines, verdict_line
@@ -185,6 +186,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Under `--dist loadgroup`, give claims that share work to one worker.
+
+    Not by marks: pytest-xdist 3.8 adds their groups to a private name that pytest 9.2 no longer reads.
+    """
+    if config.option.dist != "loadgroup" or JUDGING not in config.stash:
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    groups = shared_work(config.stash[JUDGING].rows.values())
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return groups.get(_claim_name(nodeid), nodeid)
+
+    return ByGroup(config, log)
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is judged."""
     return config.stash.get(HEADER, [])
@@ -295,7 +315,7 @@ class _Keeper:
         writer.write_line(f"ledger: {self.results.folder / LEDGER}")
 
     def _claim_id(self, nodeid: str) -> str | None:
-        name = nodeid.rpartition("[")[2].removesuffix("]")
+        name = _claim_name(nodeid)
         return name if name in self.judging.rows else None
 
 
@@ -304,6 +324,10 @@ def _claim(item: pytest.Item) -> Claim | None:
         return None
     claim: Any = item.callspec.params["claim"]
     return claim
+
+
+def _claim_name(nodeid: str) -> str:
+    return nodeid.rpartition("[")[2].removesuffix("]")
 
 
 def _record(report: pytest.TestReport) -> dict[str, Any] | None:
