@@ -160,7 +160,7 @@ def common_clusters_and_leading_outputs(
     copies = None if untrained is None else [_excess(copy, members) for copy in untrained]
     as_run = {} if means is None or leading not in sets else _led(means, sets, leading)
     controls = {"this model": estimate.effect, "untrained": copies}
-    return _with_controls(replace(estimate, as_published=as_run), controls)
+    return _with_controls(replace(estimate, as_published={**estimate.as_published, **as_run}), controls)
 
 
 def clusters_lost(

@@ -205,5 +205,6 @@ def test_both_statistics_stand_beside_the_verdict(tables):
     assert summary["sd"] == pytest.approx(np.linspace(0.9, -0.3, len(KDS)).std())
     assert lines["nb06-cluster-agreement-reproduces"]["as_published"]["adjusted_rand_index"] < 1
     absent = lines["nb06-er-co-clustering-absent-in-zeroshot"]
+    assert absent["as_published"]["membership"]["of"] == absent["n"]
     assert absent["diagnostics"]["share"] > absent["diagnostics"]["background"]
     assert absent["diagnostics"]["nulls"]
