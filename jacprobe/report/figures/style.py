@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +185,7 @@ def _cut(words: str, width: float, size: float, *, dots: bool) -> str:
     return words + end
 
 
+@lru_cache(maxsize=8192)  # names of nulls and claims come again in each figure
 def length(words: str, size: float = SMALL) -> float:
     """Return how long words are, in inches."""
     return float(_font(size).getlength(words)) / DPI
