@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anndata
-import numpy as np
-import pandas as pd
 import pytest
 
-from fixtures.run_folders import Shape, batch_names, random_cells, write_run_folder
+from fixtures.random_study import write_random_study
+from fixtures.run_folders import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,34 +26,10 @@ SMALL = Shape()  # 11 knockdowns, 30 genes
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def write_study(folder: Path, shape: Shape, roles: tuple[str, ...] = ("small",)) -> Path:
-    """Write a study of random models, all of one line, and return its folder."""
-    rng = np.random.default_rng(0)
-    for role in roles:
-        write_run_folder(folder / role, shape, rng=rng)
-    n = 4 * shape.cell_set_len
-    obs = pd.DataFrame(
-        {
-            "gene": ["non-targeting"] * n,
-            "cell_line": ["hepg2"] * n,
-            "gem_group": [batch_names(shape)[i % shape.batches] for i in range(n)],
-        },
-        index=pd.Index([f"cell{i}" for i in range(n)]),
-    )
-    data = anndata.AnnData(obs=obs)
-    data.obsm["X_hvg"] = random_cells(shape, rng, n)
-    data.write_h5ad(folder / "cells.h5ad")
-    models = "".join(f'[models.{json.dumps(role)}]\nrun = "{role}"\ncell_line = "hepg2"\n' for role in roles)
-    (folder / "study.toml").write_text(
-        f'name = "small"\n{models}[data]\ncontrol_cells = "cells.h5ad"\nn_cells = {shape.cell_set_len}\n'
-    )
-    return folder
-
-
 @pytest.fixture(scope="session")
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one random model of 11 knockdowns and 30 genes."""
-    return write_study(tmp_path_factory.mktemp("small"), SMALL)
+    return write_random_study(tmp_path_factory.mktemp("small"), SMALL)
 
 
 def chunks(store: Path) -> dict[str, bytes]:
@@ -82,7 +56,7 @@ class Command:
             start_new_session=True,
         )
 
-    def __call__(self, *arguments: object, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: object, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         with self.start(*arguments) as process:
             out, err = process.communicate(timeout=timeout)

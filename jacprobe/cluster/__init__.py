@@ -1,0 +1,1 @@
+"""Collecting by other processes and machines, on Dask distributed."""
