@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from jacprobe.errors import InputError, unknown_names
+from jacprobe.errors import InputError, inert, unknown_names
 from jacprobe.kept import KEPT, filled, key
 from jacprobe.requests import Delta, Jacobian, Knockout, OverCells
 
@@ -46,7 +46,7 @@ class Task:
     @property
     def title(self) -> str:
         """The request in words: probe, role, draw."""
-        return f"{self.probe} {self.request.role} draw {self.request.draw}"
+        return inert(f"{self.probe} {self.request.role} draw {self.request.draw}")
 
     @property
     def blocks(self) -> Iterator[Task]:

@@ -7,10 +7,13 @@ measuring it, and let a run after the first one go straight to its verdicts.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 import os
 import sys
 import zipfile
+import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import cache
@@ -19,11 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.estimate import Estimate, Null
-from jacprobe.store.upkeep import ESTIMATES
+from jacprobe.store.store import ESTIMATES, require_no_link
+from jacprobe.texts import parse_json, require_regular
 from jacprobe.verdicts.ledger import strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy as np
 
     from jacprobe.store.store import Store
     from jacprobe.studies import Study
@@ -62,6 +68,7 @@ def obtain(claim: Claim, study: Study, code: str, measure: Callable[[], Estimate
         if found is not None:
             return found
     path = study.store.root / ESTIMATES / code / f"{name}.npz"
+    require_no_link(path.parent)
     with _alone(study.store, name, wait=wait):
         found = read(path)
         if found is None:
@@ -108,13 +115,30 @@ def write(path: Path, estimate: Estimate) -> None:
 
 def read(path: Path) -> Estimate | None:
     """Return a kept estimate, or None where there is none or it is damaged: it is then measured again."""
+    try:
+        require_regular(path)
+        with zipfile.ZipFile(path) as archive:
+            kept = {name.removesuffix(".npy"): _array(archive, name, path) for name in archive.namelist()}
+        return _estimate(parse_json(kept["estimate"].tobytes()), kept)
+    except (ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError):
+        return None
+    except (TypeError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
+    """Return a member of an archive; a header that declares more or less than is stored behind it allocates nothing."""
     import numpy as np
 
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            return _estimate(json.loads(kept["estimate"].tobytes()), kept)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        return None
+    if archive.getinfo(name).file_size > path.stat().st_size:
+        raise ValueError("more than its archive weighs")
+    raw = io.BytesIO(archive.read(name))
+    if np.lib.format.read_magic(raw) != (1, 0):
+        raise ValueError("another version than is written")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(raw)
+    if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != len(raw.getbuffer()) - raw.tell():
+        raise ValueError("a header that lies")
+    return np.frombuffer(raw.getbuffer(), dtype, offset=raw.tell()).reshape(shape)
 
 
 def _plain(estimate: Estimate, samples: list[Any]) -> dict[str, Any]:
@@ -136,6 +160,7 @@ def _plain_null(null: Null, samples: list[Any]) -> dict[str, Any]:
 
 def _estimate(plain: Mapping[str, Any], kept: Mapping[str, Any]) -> Estimate:
     given = dict(plain)
+    _require_types(given)
     for name in ("ci", "ci90"):
         given[name] = None if given[name] is None else tuple(given[name])
     for name in ("dropped", "flags"):
@@ -146,6 +171,16 @@ def _estimate(plain: Mapping[str, Any], kept: Mapping[str, Any]) -> Estimate:
     )
     given["parts"] = {name: _estimate(part, kept) for name, part in given["parts"].items()}
     return Estimate(**given)
+
+
+def _require_types(given: Mapping[str, Any]) -> None:
+    for name in ("effect", "n", "p", "mde"):
+        value = given.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise TypeError(name)
+    for name, kind in (("dropped", list), ("flags", list), ("nulls", list), ("parts", dict), ("diagnostics", dict)):
+        if not isinstance(given[name], kind):
+            raise TypeError(name)
 
 
 def _known(claim: Claim) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import StudyError, unknown_names
+from jacprobe.patterns import compiled
 from jacprobe.suite import read_toml, suite_root
+from jacprobe.texts import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+_LARGEST_GMT = 2**28  # bytes; the whole of MSigDB is some 50 MB
 
 
 def gene_sets(own: Mapping[str, Any], gmt: Path | None = None) -> dict[str, Any]:
@@ -69,10 +72,12 @@ def _require_usable(name: str, one: Mapping[str, Any]) -> None:
                 raise StudyError(f"[gene_sets.{part}] {key} = {listed!r}", "a list of texts", where="study.toml")
             for pattern in listed if key == "patterns" else ():
                 try:
-                    re.compile(pattern)
-                except re.error as error:
+                    compiled(pattern)
+                except ValueError as error:
                     raise StudyError(
-                        f"[gene_sets.{part}] pattern {pattern!r} ({error})", "a regular expression", where="study.toml"
+                        f"[gene_sets.{part}] pattern {pattern!r} ({error})",
+                        "a regular expression without repeats in repeats",
+                        where="study.toml",
                     ) from error
 
 
@@ -85,8 +90,8 @@ def read_gmt(path: Path) -> dict[str, list[str]]:
         If the file cannot be read, a line has no gene, or a term stands twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path, _LARGEST_GMT).removeprefix("\ufeff").splitlines()
+    except (OSError, ValueError) as error:
         raise StudyError(f"not readable as GMT: {error}", "a text file of terms", where=path) from error
     terms: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from jacprobe.errors import InputError
+from jacprobe.h5ad_check import require_inside, require_own, require_rows
+from jacprobe.texts import require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
 
 EXPRESSION = "X_hvg"
 _BYTES = 64 * 2**20  # read at once
@@ -82,27 +85,49 @@ def opened(path: Path) -> Iterator[H5adFile]:
         If it cannot be read, now or when rows are, or is of a layout before AnnData 0.7.
     """
     import h5py
-    from anndata.io import read_elem
 
     try:
-        with h5py.File(path, "r") as opened_file:
-            file: Any = opened_file
-            odd = [name for name in ("obs", "var") if isinstance(file[name], h5py.Dataset)]
-            if odd:
-                raise InputError(
-                    f"{' and '.join(odd)} of an old layout",
-                    "h5ad as AnnData 0.7 and later write it",
-                    "Rewrite it: anndata.read_h5ad(path).write_h5ad(path)",
-                    path,
-                )
-            obsm: Any = file.get("obsm", {})
-            expression = {EXPRESSION: _rows(obsm[EXPRESSION])} if EXPRESSION in obsm else {}
-            obs, var = read_elem(file["obs"]), read_elem(file["var"])
-            yield H5adFile(obs, var, expression, _rows(file["X"]) if "X" in file else None)
+        require_regular(path)
+        with h5py.File(path, "r") as file:
+            yield _read(file, path)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise _unreadable(error, path) from error
+
+
+def _read(file: Any, path: Path) -> H5adFile:
+    import h5py
+    from anndata.io import read_elem
+
+    for name in file:
+        require_inside(file, name, path)
+    odd = [name for name in ("obs", "var") if isinstance(file[name], h5py.Dataset)]
+    if odd:
         raise InputError(
-            f"not readable as h5ad ({error})", "control cells as AnnData wrote them", "Copy the file again", path
-        ) from error
+            f"{' and '.join(odd)} of an old layout",
+            "h5ad as AnnData 0.7 and later write it",
+            "Rewrite it: anndata.read_h5ad(path).write_h5ad(path)",
+            path,
+        )
+    for name in ("obs", "var"):
+        require_own(file[name], path)
+    obsm: Any = file.get("obsm", {})
+    try:
+        obs, var = (cast("pd.DataFrame", read_elem(file[name])) for name in ("obs", "var"))
+        expression = {}
+        if EXPRESSION in obsm:
+            require_inside(obsm, EXPRESSION, path)
+            expression[EXPRESSION] = _rows(obsm[EXPRESSION], len(obs), None, path)
+        return H5adFile(obs, var, expression, _rows(file["X"], len(obs), len(var), path) if "X" in file else None)
+    except InputError:
+        raise
+    except Exception as error:  # whatever AnnData raises of what it does not know
+        raise _unreadable(error, path) from error
+
+
+def _unreadable(error: Exception, path: Path) -> InputError:
+    return InputError(
+        f"not readable as h5ad ({error})", "control cells as AnnData wrote them", "Copy the file again", path
+    )
 
 
 def require_columns(path: Path, columns: Sequence[str], expression: str) -> None:
@@ -128,13 +153,17 @@ def require_columns(path: Path, columns: Sequence[str], expression: str) -> None
         raise InputError(f"no {', '.join(lacking)} ({found})", "the columns that the study names", where=path)
 
 
-def _rows(matrix: Any) -> Any:
+def _rows(matrix: Any, n_rows: int, n_columns: int | None, path: Path) -> Any:
     """Return a matrix that stays on disk; whole where it is neither dense nor CSR, whose rows do not stand together."""
     import h5py
     from anndata.io import read_elem, sparse_dataset
 
+    by_rows = isinstance(matrix, h5py.Dataset) or matrix.attrs.get("encoding-type") == "csr_matrix"
+    require_own(matrix, path, sized=not by_rows)
+    if isinstance(matrix, h5py.Dataset) or "shape" in matrix.attrs:
+        require_rows(matrix, n_rows, n_columns, str(matrix.name), path)
     if isinstance(matrix, h5py.Dataset):
         return Rows(matrix)
-    if matrix.attrs.get("encoding-type") == "csr_matrix":
+    if by_rows:
         return Rows(sparse_dataset(matrix))
     return read_elem(matrix)

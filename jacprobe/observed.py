@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jacprobe.errors import EvidenceMissingError, StudyError
+from jacprobe.h5ad_check import require_own
+from jacprobe.texts import require_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,12 +34,17 @@ def read_observed(path: Path, line: str) -> xr.DataArray:
         If the line is not there.
     """
     import anndata
+    import h5py
     import xarray as xr
 
     try:
+        require_regular(path)
+        with h5py.File(path, "r") as file:
+            require_own(file, path)
         data = anndata.read_h5ad(path)
         lines, kds = (np.asarray(data.obs[name]).astype(str) for name in ("cell_line", "gene"))
-    except (OSError, KeyError, ValueError) as error:
+        table = data.to_df().to_numpy(dtype=np.float64)
+    except Exception as error:  # whatever AnnData raises of what it does not know
         raise StudyError(
             f"not readable as observed responses ({error})", "an h5ad with obs cell_line and gene", where=path
         ) from error
@@ -49,7 +56,7 @@ def read_observed(path: Path, line: str) -> xr.DataArray:
     names = kds[chosen]
     if len(np.unique(names)) < len(names):
         raise StudyError(f"a knockdown stands twice in {line}", "one row per line and knockdown", where=path)
-    values = data[chosen].to_df().to_numpy(dtype=np.float64)
+    values = table[chosen]
     if not np.isfinite(values).all():
         raise StudyError("responses that are not finite", "finite mean responses", where=path)
     coords: dict[str, object] = {"kd": names, "gene": np.asarray(data.var_names).astype(str)}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jacprobe.stored.evidence import StoredEvidence
     from jacprobe.studies import ModelEntry, Study
 
+_ASK = "Give what lies elsewhere by --models, --model or --data."
+
 
 @dataclass(frozen=True)
 class Given:
@@ -117,7 +119,8 @@ def open_study(
             stored=_stored(given),
             options=given.options,
         )
-    except (KeyError, TypeError, AttributeError) as error:
+        _require_texts(study)
+    except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
         raise StudyError(
             f"no usable entry {error}",
             "name, [models], [data] with control_cells and n_cells",
@@ -133,6 +136,13 @@ def open_study(
 def study_names() -> list[str]:
     """Return the names of the studies that the suite ships."""
     return sorted(path.parent.name for path in (suite_root() / "fixtures" / "studies").glob("*/study.toml"))
+
+
+def _require_texts(study: Study) -> None:
+    roles = {text for role, entry in study.models.items() for text in (role, entry.cell_line, entry.checkpoint)}
+    odd = [text for text in (study.name, study.title, *roles) if not isinstance(text, str)]
+    if odd:
+        raise TypeError(f"{odd[0]!r}, which is no text")
 
 
 def _whole(given: object, what: str, folder: Path, least: int = 0) -> int:
@@ -157,6 +167,8 @@ def _models(folder: Path, table: Mapping[str, Any], given: Given) -> dict[str, M
         raise unknown_names("role", unknown, list(entries), where="--model")
     found = {}
     for role, entry in entries.items():
+        for what in ("run", "checkpoint", "sae"):
+            _require_below(folder, entry.get(what))
         kind = require_installed(entry.get("adapter", DEFAULT), folder / "study.toml")
         checkpoint = entry.get("checkpoint", "best")
         run = _run(folder, role, entry, given, external=table.get("external", False))
@@ -246,12 +258,20 @@ def study_folder(name: str | Path) -> Path:
 
 def _inside(folder: Path, relative: str) -> Path:
     """Return a path of the study, which stays inside its folder."""
+    _require_below(folder, relative)
     path = (folder / relative).resolve()
-    if not path.is_relative_to(folder):
-        raise StudyError(
-            f"{relative} points outside the study", "a path inside its folder", where=folder / "study.toml"
-        )
+    for found in (path, *(path.rglob("*") if path.is_dir() else ())):
+        if not found.resolve().is_relative_to(folder):
+            raise StudyError(
+                f"{relative} points outside the study", "a path inside its folder", _ASK, folder / "study.toml"
+            )
     return path
+
+
+def _require_below(folder: Path, given: str | None) -> None:
+    """Refuse a path that is none below a folder, whichever folder it will be put to."""
+    if given is not None and (Path(given).is_absolute() or ".." in Path(given).parts):
+        raise StudyError(f"{given} points outside the study", "a path inside its folder", _ASK, folder / "study.toml")
 
 
 def _optional(folder: Path, relative: str | None) -> Path | None:

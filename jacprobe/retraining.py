@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.errors import EvidenceMissingError, InputError, JacprobeError
 from jacprobe.estimate import Estimate
+from jacprobe.hub import is_reference
 from jacprobe.studies import Study, open_study
 
 if TYPE_CHECKING:
@@ -142,4 +143,12 @@ def options_of(line: Entry) -> dict[str, Any]:
     if given["study"] is None:
         raise InputError("a line without the command of its run", "provenance with `command`", where=line["id"])
     model = dict(text.partition("=")[::2] for text in given.pop("model"))
+    asked = [text for text in (given["models"], given["data"], *model.values()) if text and is_reference(text)]
+    if asked:
+        raise InputError(
+            f"a run on {asked[0]}",
+            "one on folders: a ledger's word starts no download",
+            "Download it, and judge the study again with --models, --model and --data.",
+            line["id"],
+        )
     return {"name": given.pop("study"), "model": model, **given}

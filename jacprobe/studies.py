@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError, unknown_names
 from jacprobe.opening import open_study, study_names
+from jacprobe.patterns import fitting
 from jacprobe.requests import parse_control_role
 from jacprobe.sources import Sources
 
@@ -273,11 +273,10 @@ class Study:
         """
         definition = self._definition(name, variant)
         among = self.genes if self.gene_sets[name].get("kind") in ("output", "silenced") else self.knockdowns
-        patterns = [re.compile(pattern) for pattern in definition.get("patterns", ())]
         picked = self.gene_sets[name] if definition is not self.gene_sets[name] or "clean" not in definition else {}
         listed, left_out = set(definition.get("genes", ())), set(picked.get("not_counted", ()))
-        fitting = [name for name in among if name in listed or any(p.search(name) for p in patterns)]
-        return tuple(name for name in fitting if name not in left_out)
+        matching = fitting(definition.get("patterns", ()), among)
+        return tuple(name for name in among if (name in listed or name in matching) and name not in left_out)
 
     def _definition(self, name: str, variant: str) -> Mapping[str, Any]:
         if name not in self.gene_sets:

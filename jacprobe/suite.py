@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from jacprobe import texts
 from jacprobe.errors import ClaimError, StudyError, unknown_names
 from jacprobe.verdicts.criteria import AllOf
 
@@ -96,6 +96,6 @@ def _imported(name: str, path: Path) -> ModuleType:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file, or say which line of which file is wrong."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return texts.read_toml(path)
+    except (OSError, ValueError) as error:
         raise StudyError(f"not readable as TOML: {error}", "a TOML file", where=path) from error

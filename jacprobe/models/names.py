@@ -58,8 +58,11 @@ def onehot_names(content: object, width: int, kind: str, where: str) -> tuple[st
 
 
 def _position(vector: object, width: int, name: str, kind: str, where: str) -> int:
-    values = np.asarray(vector) if isinstance(vector, torch.Tensor | np.ndarray) else np.empty(0)
     # The size comes first: a tensor may claim 10^12 elements on a storage of one.
+    fits = isinstance(vector, torch.Tensor | np.ndarray) and tuple(vector.shape) == (width,)
+    if fits and isinstance(vector, torch.Tensor):
+        fits = vector.layout is torch.strided and vector.device.type == "cpu" and not vector.is_quantized
+    values = _numbers(vector) if fits else np.empty(0)
     if values.shape != (width,) or np.count_nonzero(values) != 1 or values.max() != 1:
         raise RunFolderError(
             f"the vector of {name} is not one-hot (shape {values.shape})",
@@ -68,6 +71,13 @@ def _position(vector: object, width: int, name: str, kind: str, where: str) -> i
             where,
         )
     return int(values.argmax())
+
+
+def _numbers(vector: object) -> np.ndarray:
+    if isinstance(vector, torch.Tensor):
+        return vector.detach().double().numpy() if not vector.is_complex() else np.empty(0)
+    values = np.asarray(vector)
+    return values if values.dtype.kind in "biuf" else np.empty(0)
 
 
 def gene_names(lists: Mapping[str, object], width: int) -> tuple[str, ...]:

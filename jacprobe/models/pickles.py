@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from jacprobe.errors import RunFolderError, UnsafePickleError
+from jacprobe.texts import require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +49,7 @@ def read_pickle(path: Path) -> Any:
         If it is missing, truncated or no pickle at all.
     """
     try:
+        require_regular(path)
         with path.open("rb") as file:
             is_archive = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
         if is_archive:

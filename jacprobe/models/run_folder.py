@@ -14,6 +14,7 @@ from jacprobe.errors import RunFolderError
 from jacprobe.models.names import gene_names, onehot_names
 from jacprobe.models.pickles import read_pickle
 from jacprobe.models.split import Split, find_split, read_split, unknown_split
+from jacprobe.texts import read_yaml
 
 _MAP_ENDINGS = (".torch", ".pt", ".pkl")
 _TAKE_AGAIN = "The checkpoint was altered: take it from the run again"
@@ -23,6 +24,9 @@ _TYPES = {
     "transformer_backbone_kwargs": (Mapping, "a mapping"),
     "lora": (Mapping | None, "a mapping"),
 }
+_SIZES = ("hidden_dim", "cell_set_len")
+_LARGEST_SIZE = 2**24
+_TIED = 4  # how often the same stored numbers may be weights under different names
 _STATE_NAMES = ("state", "pertsets", "neuralot")  # how arc-state's configurations call the State Transition model
 
 
@@ -165,14 +169,43 @@ def read_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise RunFolderError("state_dict holds other things than tensors", "tensors by name", _TAKE_AGAIN, file.name)
     _require_types(hyperparameters, file.name)
+    _require_stored(state, file)
     return dict(hyperparameters), dict(state)
 
 
 def _require_types(hyperparameters: Mapping[str, Any], where: str) -> None:
-    """Refuse hyperparameters of another type than those that are read here have."""
+    """Refuse hyperparameters of another type than those that are read here have, and sizes that no model has."""
     for name, (kind, wanted) in _TYPES.items():
         if name in hyperparameters and not isinstance(hyperparameters[name], kind):
             raise RunFolderError(f"hyperparameter {name} = {hyperparameters[name]!r}", wanted, _TAKE_AGAIN, where)
+    backbone = hyperparameters.get("transformer_backbone_kwargs", {})
+    for name, value in (*backbone.items(), *((name, hyperparameters.get(name)) for name in _SIZES)):
+        if isinstance(value, int) and abs(value) > _LARGEST_SIZE:
+            raise RunFolderError(f"hyperparameter {name} = {value:.3g}", f"up to {_LARGEST_SIZE}", _TAKE_AGAIN, where)
+    if not isinstance(backbone.get("num_hidden_layers", 0), int):
+        raise RunFolderError("num_hidden_layers is no number", "a whole number", _TAKE_AGAIN, where)
+
+
+def _require_stored(state: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Refuse tensors that are not numbers one by one in the file: a view may declare terabytes on one stored number."""
+    odd = [
+        str(name)
+        for name, value in state.items()
+        if not isinstance(name, str)
+        or value.layout is not torch.strided
+        or value.device.type != "cpu"
+        or value.is_quantized
+        or value.is_complex()
+    ]
+    if odd:
+        raise RunFolderError(
+            f"weights that are no plain tensors of numbers: {', '.join(odd[:5])}", "dense ones", _TAKE_AGAIN, file.name
+        )
+    declared, held = sum(value.numel() * value.itemsize for value in state.values()), file.stat().st_size
+    if declared > _TIED * held:
+        raise RunFolderError(
+            f"weights of {declared:.3g} bytes in a file of {held:.3g}", "weights that are in it", _TAKE_AGAIN, file.name
+        )
 
 
 @dataclass(frozen=True)
@@ -210,14 +243,12 @@ def predicting_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
 
 def read_config(folder: Path) -> Mapping[str, Any]:
     """Return `config.yaml` of a run, or nothing where there is none."""
-    import yaml  # here, since a folder without config.yaml needs none
-
     file = folder / "config.yaml"
     if not file.exists():
         return {}
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        content = read_yaml(file)
+    except (OSError, ValueError) as error:
         raise RunFolderError(
             f"no valid YAML ({error})", "the configuration of the run", "Copy it again, or take it out", file.name
         ) from error
@@ -227,9 +258,9 @@ def read_config(folder: Path) -> Mapping[str, Any]:
 def require_state_model(config: Mapping[str, Any]) -> None:
     """Refuse a run whose configuration names another model class."""
     name = _nested(config, "model", "name")
-    if name is not None and str(name).lower() not in _STATE_NAMES:
+    if name is not None and (not isinstance(name, str) or name.lower() not in _STATE_NAMES):
         raise RunFolderError(
-            f"model class {str(name)!r}",
+            f"model class {name!r}" if isinstance(name, str) else f"a {type(name).__name__} as model class",
             "State's ST model (model.name: state)",
             "jacprobe covers StateTransitionPerturbationModel; other classes need an adapter of their own",
             "config.yaml",
@@ -279,7 +310,7 @@ def _cell_types(folder: Path) -> tuple[str, ...]:
 def configured_split(folder: Path, config: Mapping[str, Any]) -> tuple[Path | None, str]:
     """Return the split TOML that the configuration names, or the only one; or why there is none."""
     configured = _nested(config, "data", "kwargs", "toml_config_path")
-    return find_split(folder, Path(str(configured)).name if configured else "")
+    return find_split(folder, Path(configured).name if isinstance(configured, str) else "")
 
 
 def _split(folder: Path, config: Mapping[str, Any], knockdowns: list[str]) -> Split:

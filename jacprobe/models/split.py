@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from jacprobe import texts
 from jacprobe.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def read_split(path: Path, knockdowns: Sequence[str], run: str = "") -> Split:
         If the file is no TOML or a section is not of that form.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = texts.read_toml(path)
+    except (OSError, ValueError) as error:
         raise RunFolderError(
             f"no valid TOML ({error})",
             "a split as arc-state reads it",

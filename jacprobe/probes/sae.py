@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from jacprobe.errors import InputError
+from jacprobe.texts import parse_json, read_text, require_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +111,7 @@ def _weights_path(folder: Path) -> Path:
 
 def _read_cfg(path: Path) -> dict[str, Any]:
     try:
-        cfg = json.loads(path.read_text(encoding="utf-8"))
+        cfg = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise InputError(f"not readable ({error})", "the cfg.json that SAELens writes", where=path) from error
     if not isinstance(cfg, dict):
@@ -124,17 +124,22 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        require_regular(path)
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, UnicodeError) as error:
         raise InputError(f"not readable as safetensors ({error})", "a whole file", "Copy it again.", path) from error
     missing = [name for name in _TENSORS if name not in tensors]
     if missing:
         raise InputError(f"no {', '.join(missing)} among {', '.join(sorted(tensors))}", "SAELens' names", where=path)
+    odd = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    if odd:
+        raise InputError(f"{', '.join(odd)} of type {tensors[odd[0]].dtype}", "floating-point weights", where=path)
+    # Half precision saves disk; sums over hundreds of features want more.
+    tensors = {name: tensor.float() if tensor.itemsize < 4 else tensor for name, tensor in tensors.items()}
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise InputError(f"values that are not finite in {', '.join(broken)}", "finite weights", where=path)
-    # Half precision saves disk; sums over hundreds of features want more.
-    return {name: tensor.float() if tensor.itemsize < 4 else tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _activation(cfg: dict[str, Any], path: Path) -> tuple[Activation, int]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jacprobe.errors import NewerStoreError, StoreError
+from jacprobe.texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 ARRAY = "values"
+LARGEST_CHUNK = 2**32  # bytes; a Jacobian of 20,000 genes by 20,000 has 1.6e9
 
 
 def key_hash(key: Mapping[str, Scalar]) -> str:
@@ -67,7 +69,7 @@ class LabelledChunks(ABC):
     def __init__(self, where: object, metadata: Callable[[], str | bytes]) -> None:
         self.where = str(where)
         try:
-            attributes = json.loads(metadata())["attributes"]
+            attributes = parse_json(metadata())["attributes"]
             self.format = int(attributes["format"])
             self._read(attributes)
         except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
@@ -105,6 +107,10 @@ class LabelledChunks(ABC):
     def is_there(self, label: str | int) -> bool:
         """Tell whether a label has a chunk, sound or not."""
 
+    def kept_nbytes(self, label: str | int) -> int:
+        """Return the size of a label's chunk as it is kept."""
+        return len(self.chunk_bytes(label))
+
     @abstractmethod
     def drop(self, label: str | int) -> None:
         """Delete a label's chunk, so that it is computed again."""
@@ -134,6 +140,36 @@ class LabelledChunks(ABC):
     def chunk_nbytes(self) -> int:
         """Size of one chunk as it is kept: its values and four bytes of checksum."""
         return math.prod(self.array.shape[1:]) * self.array.dtype.itemsize + 4
+
+    def require_array(self, array: zarr.Array[Any]) -> None:
+        """Refuse an array that is not as this version writes it: its metadata are a stranger's, where the store is.
+
+        Raises
+        ------
+        StoreError
+            Another shape than there are labels, other chunks, codecs or types, or chunks that no memory holds.
+        """
+        shape = tuple(len(names) for names in self.labels.values())
+        wanted = {"shape": shape, "chunks": (1, *shape[1:]), "codecs": ["bytes", "crc32c"], "numbers": True}
+        written: Any = array.metadata.to_dict().get("codecs") or ()
+        codecs = [str(codec.get("name")) for codec in written]
+        found = {
+            "shape": tuple(array.shape),
+            "chunks": tuple(array.chunks),
+            "codecs": codecs,
+            "numbers": np.dtype(array.dtype).kind in "fiub",
+        }
+        odd = [name for name in wanted if found[name] != wanted[name]]
+        if odd:
+            raise StoreError(
+                f"an array with {', '.join(f'{name} {found[name]}' for name in odd)}",
+                ", ".join(f"{name} {wanted[name]}" for name in odd),
+                "Delete the folder: it is computed again.",
+                self.where,
+            )
+        declared = math.prod(shape[1:]) * np.dtype(array.dtype).itemsize
+        if declared > LARGEST_CHUNK:
+            raise StoreError(f"chunks of {declared:.3g} bytes", f"up to {LARGEST_CHUNK}", where=self.where)
 
     def require_labels(self, labels: Labels) -> None:
         """Raise `StoreError` if the entry has other labels than these."""
@@ -181,9 +217,17 @@ class LabelledChunks(ABC):
         where = f"{self.where}/{self.chunk_key(label)}"
         if not self.is_there(label):
             raise StoreError(f"nothing for {label!r} yet", "a computed chunk", "Collect it.", where)
+        size = self.kept_nbytes(label)
+        if size != self.chunk_nbytes:
+            raise StoreError(
+                f"a damaged chunk for {label!r} ({size:,} bytes)",
+                f"{self.chunk_nbytes:,}",
+                "Collect it again: damaged chunks are recomputed.",
+                where,
+            )
         try:
             values = np.asarray(self.array[self.place(label)])
-        except (ValueError, OSError, RuntimeError) as error:
+        except (ValueError, OSError, RuntimeError, TypeError) as error:
             raise StoreError(
                 given=f"a damaged chunk for {label!r} ({error})",
                 wanted="bytes whose checksum holds",
@@ -224,6 +268,7 @@ class LabelledChunks(ABC):
         """Return the labelled array that xarray makes of an opened Zarr store."""
         import xarray as xr
 
+        _ = self.array  # refused here if its metadata lie
         data = xr.open_dataset(store, engine="zarr", consolidated=False, chunks=None, decode_cf=False)
         array = data[ARRAY].drop_attrs()
         return array.assign_coords(self.labels).assign_attrs(self.attrs).rename(str(self.attrs.get("name", ARRAY)))

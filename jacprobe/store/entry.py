@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from jacprobe.store.chunks import Labels, Scalar
 
+_AGAIN = "Delete the folder: it is computed again."
 _LOCK, _PARTIAL = "chunks.lock", ".partial"
 
 
@@ -44,6 +45,8 @@ class Entry(LabelledChunks):
     """
 
     def __init__(self, path: Path) -> None:
+        values = path / ARRAY
+        require_no_link(path, path / "zarr.json", values, values / "zarr.json", values / "c", values / _LOCK)
         self.path = path
         super().__init__(path, lambda: (path / "zarr.json").read_text(encoding="utf-8"))
 
@@ -51,14 +54,17 @@ class Entry(LabelledChunks):
         import zarr
 
         mode = "r+" if os.access(self.path, os.W_OK) else "r"
+        odd = sorted(item.name for item in self.path.iterdir() if item.name not in ("zarr.json", ARRAY))
+        if odd:
+            raise StoreError(f"{', '.join(odd[:5])} beside its values", "nothing else", _AGAIN, self.path)
         try:
             # A setting of the opened array, not of the stored one; without it a chunk of zeros is never written.
             with zarr.config.set({"array.write_empty_chunks": True}):
-                return zarr.open_array(self.path / ARRAY, mode=mode)
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"no array ({error})", "values", "Delete the folder: it is computed again.", self.path
-            ) from error
+                array = zarr.open_array(self.path / ARRAY, mode=mode)
+        except Exception as error:  # whatever Zarr raises of metadata that it does not know
+            raise StoreError(f"no array ({error})", "values", _AGAIN, self.path) from error
+        self.require_array(array)
+        return array
 
     def chunk_path(self, label: str | int) -> Path:
         """Return the file of a label's chunk."""
@@ -70,7 +76,13 @@ class Entry(LabelledChunks):
 
     def is_there(self, label: str | int) -> bool:
         """Tell whether a label has a chunk, sound or not."""
-        return self.chunk_path(label).is_file()
+        path = self.chunk_path(label)
+        require_no_link(path, *path.parents[: len(self.labels) - 1])
+        return path.is_file()
+
+    def kept_nbytes(self, label: str | int) -> int:
+        """Return the size of a label's chunk on disk."""
+        return self.chunk_path(label).stat().st_size
 
     def drop(self, label: str | int) -> None:
         """Delete a label's chunk, so that it is computed again."""
@@ -104,6 +116,24 @@ class Entry(LabelledChunks):
     def open(self) -> xr.DataArray:
         """Return the whole entry, read lazily; chunks that are not there read as NaN."""
         return self.opened(self.path)
+
+
+def require_no_link(*paths: Path) -> None:
+    """Refuse symbolic links inside a store: what is read, written and deleted through them lies elsewhere.
+
+    Raises
+    ------
+    StoreError
+        The first that is one.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise StoreError(
+                "a symbolic link inside a store",
+                "a file or folder of its own",
+                "Delete the link; a store as a whole may be linked to, given by --store or --shared-store.",
+                path,
+            )
 
 
 def create(path: Path, key: Mapping[str, Scalar], labels: Labels, dtype: str, attrs: Mapping[str, str]) -> None:

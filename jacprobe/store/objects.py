@@ -50,7 +50,13 @@ class ObjectEntry(LabelledChunks):
         import zarr
 
         with self._store.told(self.where), zarr.config.set({"array.write_empty_chunks": True}):
-            return zarr.open_array(self._store.zarr(f"{self._name}/{ARRAY}"), mode="r+")
+            array = zarr.open_array(self._store.zarr(f"{self._name}/{ARRAY}"), mode="r+")
+        self.require_array(array)
+        return array
+
+    def kept_nbytes(self, label: str | int) -> int:
+        """Return the size of a label's chunk as it was listed."""
+        return self._sizes[self._relative(label)]
 
     def chunk_bytes(self, label: str | int) -> bytes:
         """Return a label's chunk as it is kept, its checksum included."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jacprobe.errors import NewerStoreError, StoreError
 from jacprobe.store.chunks import FORMAT, key_hash
-from jacprobe.store.entry import Entry, create
+from jacprobe.store.entry import Entry, create, require_no_link
 from jacprobe.store.objects import ObjectStore, is_address
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from jacprobe.store.chunks import LabelledChunks, Labels, Scalar
 
-_MARK = "jacprobe-store.json"
+ESTIMATES = "estimates"
+_MARK, _TAG = "jacprobe-store.json", "CACHEDIR.TAG"
 _HASH_LENGTH = 64
 
 
@@ -73,6 +74,7 @@ class Store:
             if not layer.is_dir():
                 raise StoreError("no shared store here", "a folder of evidence", where=layer)
         for path in (own, *layers):
+            require_no_link(*(path / name for name in (_MARK, _TAG, ESTIMATES, "locks", "create.lock")))
             _check_version(path)
         return cls(own, layers, objects)
 
@@ -165,4 +167,4 @@ def _write_mark(root: Path) -> None:
         beside = root / f"{_MARK}.{os.getpid()}"
         beside.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
         beside.replace(root / _MARK)
-        (root / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="utf-8")
+        (root / _TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="utf-8")

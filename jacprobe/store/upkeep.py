@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jacprobe.errors import NewerStoreError, StoreError
 from jacprobe.store.entry import Entry
+from jacprobe.store.store import ESTIMATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from jacprobe.store.chunks import Scalar
     from jacprobe.store.store import Store
 
-ESTIMATES = "estimates"
 _ABANDONED_SECONDS = 3600  # after which a folder that was never finished belongs to nobody
 
 
@@ -167,7 +167,7 @@ def gc(
         gone.extend(path for path in sorted(estimates.iterdir()) if path.name != code)
     if not dry_run:
         for path in gone:
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jacprobe.errors import StudyError
+from jacprobe.texts import require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import xarray as xr
+
+_MOST_NUMBERS = 2**28  # of a table that is read whole; the published ones have 7 million
 
 
 def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
@@ -30,8 +33,9 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd
     import pandas as pd
 
     try:
+        require_regular(path)
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise StudyError(f"not readable as CSV: {error}", "a table with a header", where=path) from error
     missing = [name for name in columns if name not in table.columns]
     if missing:
@@ -90,23 +94,31 @@ def read_frame(path: Path) -> xr.DataArray:
     StudyError
         If the file is truncated or no Parquet, or holds anything but finite numbers.
     """
-    import pandas as pd
-    import pyarrow as pa
-
     try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        frame = _parquet(path)
+    except Exception as error:  # whatever Arrow and pandas raise of what they do not know
         raise StudyError(
             f"not readable as Parquet: {error}", "a whole file as pandas wrote it", "Copy it again.", path
         ) from error
     try:
         values = frame.to_numpy(dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise StudyError(f"values that are no numbers: {error}", "numbers throughout", where=path) from error
     if not np.isfinite(values).all():
         raise StudyError("values that are not finite", "finite numbers", where=path)
     names = _unique([str(name) for name in frame.index], path)
     return _labelled(values, {"kd": names, "gene": _unique([str(name) for name in frame.columns], path)})
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    require_regular(path)
+    about = pq.read_metadata(path)
+    if about.num_rows * about.num_columns > _MOST_NUMBERS:
+        raise ValueError(f"{about.num_rows:,} rows of {about.num_columns:,} columns are declared")
+    return pd.read_parquet(path)
 
 
 def read_array(path: Path, shape: Sequence[int | None]) -> np.ndarray:
@@ -118,8 +130,9 @@ def read_array(path: Path, shape: Sequence[int | None]) -> np.ndarray:
         If it is no NumPy file of numbers, is truncated, or has another shape.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        require_regular(path)
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # of a header that lies NumPy raises what it runs into
         raise StudyError(
             f"not readable as a NumPy array: {error}", "a whole .npy file of numbers", "Copy it again.", path
         ) from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jacprobe import texts
 from jacprobe.errors import StudyError, unknown_names
 from jacprobe.verdicts.judge import Verdict
 from jacprobe.verdicts.ledger import read_ledger
@@ -46,8 +46,8 @@ def read_expectations(path: Path, rows: Collection[str]) -> dict[str, Expectatio
         Where an id is none of `rows` (a stale expectation), a verdict is no verdict or a reason is missing.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = texts.read_toml(path)
+    except (OSError, ValueError) as error:
         raise StudyError(f"not readable as TOML: {error}", "a TOML file of expectations", where=path) from error
     check_ids(list(table), rows, path)
     return {claim_id: _expectation(claim_id, entry, path) for claim_id, entry in table.items()}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import JacprobeError, StudyError, inert
+from jacprobe.texts import parse_json, require_regular
 from jacprobe.verdicts.criteria import AllOf
+from jacprobe.verdicts.judge import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -145,6 +147,7 @@ class _LineError(StudyError):
 def _read(path: Path) -> tuple[list[Entry], _LineError | None]:
     """Return the lines up to the first that is none, and what is wrong with that one."""
     try:
+        require_regular(path)
         rows = path.read_bytes().split(b"\n")
     except OSError as error:
         raise StudyError(f"not readable: {error}", "a ledger (verdicts.jsonl)", _GIVE, path) from error
@@ -175,12 +178,47 @@ def _read(path: Path) -> tuple[list[Entry], _LineError | None]:
 
 def _line(row: bytes) -> Entry:
     """Return a ledger line as data; what names no provenance has an empty one."""
-    record = json.loads(row.decode("utf-8"))
+    record = parse_json(row.decode("utf-8"))
     line = {name: record[name] for name in FIELDS}
-    line["provenance"] = line["provenance"] or {}
-    if not isinstance(line["provenance"], dict):
-        raise TypeError(f"provenance {type(line['provenance']).__name__}")
+    for name in ("provenance", "diagnostics"):
+        line[name] = line[name] or {}
+    for name, value in line.items():
+        if not _IS[name](value):
+            raise TypeError(f"{name} = {inert(repr(value), 80)}")
     return line
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_interval(value: object) -> bool:
+    return value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) and {"value", "source"} <= one.keys() for one in value)
+
+
+def _or_none(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or fits(value)
+
+
+_IS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(FIELDS, lambda value: isinstance(value, str)),
+    **dict.fromkeys(("effect", "p", "p_adjusted", "n", "mde"), _or_none(_is_number)),
+    **dict.fromkeys(("models", "expected", "flags"), _is_texts),
+    **dict.fromkeys(("as_published", "diagnostics", "provenance"), lambda value: isinstance(value, dict)),
+    "family": _or_none(lambda value: isinstance(value, str)),
+    "ci": _is_interval,
+    "published": _is_table,
+    "seconds": _is_number,
+    "verdict": lambda value: value in tuple(map(str, Verdict)),
+}
 
 
 def _diagnostics(claim: Claim, estimate: Estimate | None, expectation: Expectation) -> dict[str, Any]:

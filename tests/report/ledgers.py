@@ -11,12 +11,10 @@ from jacprobe.verdicts.claim import Claim, Published
 from jacprobe.verdicts.criteria import Above, AllOf, NotElevated
 from jacprobe.verdicts.expectations import Expectation
 from jacprobe.verdicts.judge import Judgement, Verdict
-from jacprobe.verdicts.ledger import entry
+from jacprobe.verdicts.ledger import FIELDS, Entry, entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from jacprobe.verdicts.ledger import Entry
 
 ESCAPE = "\x1b[31mred\x1b[0m"
 SCRIPT = "<script>alert('no')</script><img src=x onerror=alert(1)>"
@@ -26,6 +24,15 @@ PROVENANCE = {
     "seed": 0,
     "quick": None,
     "versions": {"python": "3.11"},
+}
+# A ledger line that says nothing: what tests fill in as far as they need it.
+BLANK: Entry = {
+    **dict.fromkeys(FIELDS, ""),
+    **dict.fromkeys(("family", "effect", "ci", "p", "p_adjusted", "n", "mde")),
+    **{name: [] for name in ("models", "published", "expected", "flags")},
+    **{name: {} for name in ("as_published", "diagnostics", "provenance")},
+    "verdict": "SUPPORTED",
+    "seconds": 0.0,
 }
 DRAWS = np.random.default_rng(0).normal(0, 0.1, 999)
 

@@ -9,6 +9,7 @@ import pytest
 
 from jacprobe.errors import StudyError
 from jacprobe.report.findings import findings_page
+from tests.report.ledgers import BLANK
 
 
 def line(claim_id: str, verdict: str = "SUPPORTED", **changes: Any) -> dict[str, Any]:
@@ -72,9 +73,8 @@ def test_the_command_prints_the_page(tmp_path):
     from typer.testing import CliRunner
 
     from jacprobe.cli import app
-    from jacprobe.verdicts.ledger import FIELDS
 
-    whole: dict[str, Any] = {**dict.fromkeys(FIELDS, ""), **line("nb05-a")}
+    whole: dict[str, Any] = {**BLANK, **line("nb05-a")}
     (tmp_path / "verdicts.jsonl").write_text(json.dumps(whole) + "\n")
     found = CliRunner().invoke(app, ["findings", str(tmp_path / "verdicts.jsonl")])
     assert found.exit_code == 0

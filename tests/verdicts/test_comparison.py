@@ -7,17 +7,16 @@ import pytest
 from jacprobe.errors import StudyError
 from jacprobe.estimate import Estimate
 from jacprobe.verdicts.comparison import Basis, Outcome, compare, to_pair
-from jacprobe.verdicts.ledger import FIELDS
+from tests.report.ledgers import BLANK
 
 
 def line(claim_id, verdict="SUPPORTED", effect=0.3, **changes):
-    blank = dict.fromkeys(FIELDS)
     made = {
         "id": claim_id, "study": "toy", "verdict": verdict, "effect": effect, "ci": [effect - 0.1, effect + 0.1],
         "p": 0.01, "criterion": "> 0, SESOI 0.1", "criterion_hash": "same", "reason": "because", "flags": [],
         "provenance": {}, "diagnostics": {"margin": 0.1},
     }  # fmt: skip
-    return blank | made | changes
+    return BLANK | made | changes
 
 
 def composite(claim_id, verdict, *parts):

@@ -9,7 +9,7 @@ import pytest
 from jacprobe.errors import StudyError
 from jacprobe.verdicts.expectations import ANY, Expectation, expectations_from_ledger, study_expectations
 from jacprobe.verdicts.judge import Verdict
-from jacprobe.verdicts.ledger import FIELDS
+from tests.report.ledgers import BLANK
 
 ROWS = ("nb02-a", "nb02-b")
 
@@ -49,8 +49,7 @@ def test_what_no_study_may_state(tmp_path, text, message):
 
 
 def ledger(path, *lines):
-    blank = dict.fromkeys(FIELDS) | {"provenance": {}}
-    path.write_text("".join(json.dumps(blank | line) + "\n" for line in lines), encoding="utf-8")
+    path.write_text("".join(json.dumps(BLANK | line) + "\n" for line in lines), encoding="utf-8")
     return path
 
 
