@@ -1,0 +1,1 @@
+"""The promises behind `jacprobe.testing.check_model`, one function each."""
