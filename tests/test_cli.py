@@ -3,16 +3,70 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from jacprobe.cli import app
+from jacprobe.commands.exit_codes import EXIT_CODES
 
 ROOT = Path(__file__).parent.parent
+COMMANDS = {
+    "demo", "demo build", "doctor", "plan", "collect", "store", "store list", "store size", "store missing",
+    "store verify", "store gc", "claims", "report", "compare", "accept", "verify", "findings",
+}  # fmt: skip
 
 
 def jacprobe(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = "from jacprobe.cli import main; main()"
     return subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def commands(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Every command by the words that call it, groups included."""
+    found = {}
+    for name, command in getattr(group, "commands", {}).items():
+        found |= {f"{prefix}{name}": command} | commands(command, f"{prefix}{name} ")
+    return found
+
+
+def test_every_command_shows_an_example_that_calls_it():
+    there = commands(typer.main.get_command(app))
+    assert set(there) == COMMANDS
+    for name, command in there.items():
+        if not hasattr(command, "commands"):
+            assert f"\n\nExample: jacprobe {name}" in command.help, name
+
+
+def test_help_comes_at_once_and_states_the_exit_codes():
+    shown = " ".join(jacprobe("--help").stdout.split())
+    page = " ".join((ROOT / "docs" / "cli.md").read_text(encoding="utf-8").split())
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} {meaning}" in shown
+        assert f"| {code} | {meaning} |" in page
+    # A time would be the machine's; what --help takes is what it imports, typer for the most part.
+    program = (
+        "import sys; sys.argv[1:] = ['--help']; from jacprobe.cli import main\n"
+        "try: main()\nfinally: print(len(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(run.stdout.splitlines()[-1]) < 600
+
+
+@pytest.mark.parametrize(("words", "completed"), [("collect de", "demo"), ("claims --with few", "fewshot/jurkat")])
+def test_a_shell_completes_studies_and_roles(words, completed):
+    asked = {"_JACPROBE_COMPLETE": "complete_bash", "COMP_WORDS": f"jacprobe {words}", "COMP_CWORD": "2"}
+    asked["COMP_CWORD"] = str(len(words.split()))
+    program = "import sys; sys.argv[0] = 'jacprobe'; from jacprobe.cli import app; app(prog_name='jacprobe')"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env={**os.environ, **asked}
+    )
+    assert completed in run.stdout.split()
 
 
 def test_claims_are_listed_for_machines_with_what_they_rest_on():
@@ -45,7 +99,9 @@ def test_a_study_is_collected_listed_verified_and_cleared(tmp_path):
     first, again = jacprobe(*collect), jacprobe(*collect)
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     assert "delta fewshot/hepg2 draw 0: 2/2 (2 computed), there, 0.0 MiB" in first.stderr.splitlines()
-    assert len(again.stderr.splitlines()) == again.stderr.count("2/2 (0 computed)") == first.stderr.count("2 computed")
+    seed, *lines = again.stderr.splitlines()
+    assert seed == "seed 0"
+    assert len(lines) == again.stderr.count("2/2 (0 computed)") == first.stderr.count("2 computed")
     listed = json.loads(jacprobe("store", "list", "--json", "--store", str(tmp_path)).stdout)
     assert {(entry["key"]["probe"], entry["chunks"], entry["shared"]) for entry in listed} == {("delta", 2, False)}
     damaged = next(tmp_path.glob("*/values/c/0/0"))
@@ -54,7 +110,9 @@ def test_a_study_is_collected_listed_verified_and_cleared(tmp_path):
     assert verify.returncode == 1
     assert verify.stdout.startswith(f"{damaged}: ")
     assert jacprobe("store", "verify", "--store", str(tmp_path)).stdout == "0 damaged\n"
+    assert json.loads(jacprobe("store", "verify", "--json", "--store", str(tmp_path)).stdout) == []
     assert str(tmp_path) in jacprobe("store", "size", "--store", str(tmp_path)).stdout
+    assert json.loads(jacprobe("store", "size", "--json", "--store", str(tmp_path)).stdout)[str(tmp_path)] > 0
     assert jacprobe("store", "gc", "--store", str(tmp_path)).stdout == ""
 
 

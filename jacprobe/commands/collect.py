@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jacprobe.commands.options import Json, studies
 from jacprobe.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from jacprobe.plan import Plan
     from jacprobe.studies import Study
 
-StudyName = Annotated[str, typer.Argument(help="Name of a study, or its folder.")]
+StudyName = Annotated[str, typer.Argument(help="Name of a study, or its folder.", autocompletion=studies)]
 Probes = Annotated[list[str] | None, typer.Option("--probe", help="delta, jacobian or knockout; all by default.")]
 Kds = Annotated[str, typer.Option(help="all, or how many names of the first axis, spread evenly.")]
 DrawCount = Annotated[int, typer.Option(help="Disjoint draws of control cells.")]
@@ -33,7 +34,6 @@ Target = Annotated[
 ]
 Shared = Annotated[list[str] | None, typer.Option("--shared-store", help="Store that is only read (repeatable).")]
 ShardOption = Annotated[str | None, typer.Option("--shard", help="i/n: this machine's part of n, for array jobs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def collect(
@@ -57,8 +57,9 @@ def collect(
 ) -> None:
     """Compute the evidence of a study and keep it, so that claims find it there.
 
-    What is there is not computed again; it can be stopped at any time and goes on where it was. Example: jacprobe
-    collect demo --probe jacobian --kds 60 --scheduler local:2
+    What is there is not computed again; it can be stopped at any time and goes on where it was.
+
+    Example: jacprobe collect demo --probe jacobian --kds 60 --scheduler local:2
     """
     from jacprobe.collect import collect as fill
     from jacprobe.terminal import Collecting
@@ -66,6 +67,7 @@ def collect(
     if scheduler is not None and slurm is not None:
         raise InputError("--scheduler and --slurm", "one of them", where="collect")
     given = _Given(study, probe, kds, draws, seed, device, models, data, store, shared_store, shard)
+    typer.echo(f"seed {seed}", err=True)
     try:
         if scheduler is None and slurm is None:
             work = given.work()
@@ -116,9 +118,12 @@ def plan(
     """Say what `collect` with the same options would compute, its FLOPs and bytes, and the hours it takes here.
 
     Nothing is kept; a few chunks are computed for five seconds to know this machine. Several shards must be all of
-    them. Example: jacprobe plan demo --probe jacobian --workers 2
+    them.
+
+    Example: jacprobe plan demo --probe jacobian --workers 2
     """
     from jacprobe.collect import Shard, require_whole
+    from jacprobe.commands.progress import working
     from jacprobe.plan import plan as made
 
     shards = [Shard.parse(text) for text in shard or ()]
@@ -130,8 +135,9 @@ def plan(
         require_whole(todo, shards)
     elif shards:
         todo = given.with_shard(shards[0]).tasks(opened)
-    found = made(opened, todo, work.target(), workers)
-    typer.echo(json.dumps(_plain(found), indent=1) if as_json else _table(found), nl=as_json)
+    with working("timing a few chunks"):
+        found = made(opened, todo, work.target(), workers)
+    typer.echo(json.dumps({"seed": seed, **_plain(found)}, indent=1) if as_json else _table(found, seed), nl=as_json)
 
 
 def store_missing(
@@ -150,7 +156,9 @@ def store_missing(
 ) -> None:
     """Name what `collect` with the same options would still compute; exit code 1 where anything is missing.
 
-    After array jobs it tells what failed ones left. Example: jacprobe store missing demo --store s3://bucket/evidence
+    After array jobs it tells what failed ones left.
+
+    Example: jacprobe store missing demo --store s3://bucket/evidence
     """
     from jacprobe.collect import missing_of, some
 
@@ -235,7 +243,7 @@ def _plain(found: Plan) -> dict[str, object]:
     return {**totals, **asdict(found)}
 
 
-def _table(found: Plan) -> str:
+def _table(found: Plan, seed: int) -> str:
     head = f"{'entry':<44}{'missing':>12}{'GFLOP':>14}{'MiB':>12}{'hours':>10}  by"
     rows = [
         f"{f'{item.probe} {item.role} draw {item.draw}':<44}{f'{item.missing}/{item.names}':>12}{item.gflop:>14,.1f}"
@@ -247,4 +255,4 @@ def _table(found: Plan) -> str:
         f"{found.gflop:>14,.1f}{found.nbytes / 2**20:>12,.1f}{found.hours:>10.4f}"
     )
     said = f"Loading models takes {found.loading_seconds:.1f} s of it; this estimate took {found.probe_seconds:.1f} s."
-    return "\n".join([head, *rows, whole, said]) + "\n"
+    return "\n".join([head, *rows, whole, f"{said} Seed {seed}."]) + "\n"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jacprobe.commands.exit_codes import DONE, NO
+from jacprobe.commands.options import Json, SharedStore, Store
 from jacprobe.errors import InputError, JacprobeError, inert
 
 if TYPE_CHECKING:
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     from jacprobe.report.comparison import Compared
     from jacprobe.verdicts.claim import Claim
     from jacprobe.verdicts.ledger import Entry
-
-_STORE = typer.Option("--store", help="Folder of the evidence store; the user's cache by default.")
-_SHARED = typer.Option("--shared-store", help="Store that is only read (repeatable).")
 
 
 class Format(StrEnum):
@@ -34,28 +34,37 @@ def compare(
     old: Annotated[Path, typer.Argument(help="The ledger (verdicts.jsonl) to compare with.")],
     new: Annotated[list[Path], typer.Argument(help="Later ledgers of the same study, one or more.")],
     form: Annotated[Format, typer.Option("--format", help="How it is printed.")] = Format.TABLE,
-    store: Annotated[Path | None, _STORE] = None,
-    shared_store: Annotated[list[Path] | None, _SHARED] = None,
+    store: Store = None,
+    shared_store: SharedStore = None,
     unpaired: Annotated[bool, typer.Option("--unpaired", help="Compare the ledgers alone, not their models.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say which verdicts flipped between runs, as after training a model again.
 
     A flip is a verdict that changed and a difference that leaves the margin: that of the paired difference where the
     store holds the evidence of both models, else that of the effects alone, marked unpaired. Exit code 0 without a
-    flip, 1 with one, 2 on bad input. Example: jacprobe compare results/history/2025-11-02T10-00-00Z/verdicts.jsonl
-    results/verdicts.jsonl --format md
+    flip, 1 with one, 2 on bad input.
+
+    Example: jacprobe compare results/history/2025-11-02T10-00-00Z/verdicts.jsonl results/verdicts.jsonl --format md
     """
-    from jacprobe.report.comparison import as_html, as_json, as_markdown, as_table
+    from jacprobe.commands.progress import working
+    from jacprobe.report import comparison
     from jacprobe.terminal import stdout_style
 
-    compared = compare_ledgers([old, *new], store, shared_store or (), pair=not unpaired)
+    form = Format.JSON if as_json else form
+    with working("comparing"):
+        compared = compare_ledgers([old, *new], store, shared_store or (), pair=not unpaired)
     if form is Format.TABLE:
         colour, width = stdout_style()
-        text = as_table(compared, width, colour=colour)
+        text = comparison.as_table(compared, width, colour=colour)
     else:
-        text = {Format.MD: as_markdown, Format.JSON: as_json, Format.HTML: as_html}[form](compared)
+        text = {
+            Format.MD: comparison.as_markdown,
+            Format.JSON: comparison.as_json,
+            Format.HTML: comparison.as_html,
+        }[form](compared)
     typer.echo(text, nl=False)
-    raise typer.Exit(1 if compared.flips else 0)
+    raise typer.Exit(NO if compared.flips else DONE)
 
 
 def accept(
@@ -66,7 +75,9 @@ def accept(
     """Make a ledger the baseline of its study, which `pytest claims/ --expect baseline` reads.
 
     It is copied to baselines/STUDY.jsonl beside the study's folder; the ones before it stay in baselines/history with
-    date and reason. Example: jacprobe accept results/verdicts.jsonl --reason "retrained on twice the cells"
+    date and reason.
+
+    Example: jacprobe accept results/verdicts.jsonl --reason "retrained on twice the cells"
     """
     from datetime import UTC, datetime
 
@@ -88,20 +99,24 @@ def accept(
 
 def verify(
     ledger: Annotated[Path, typer.Argument(help="The ledger (verdicts.jsonl).")],
-    store: Annotated[Path | None, _STORE] = None,
-    shared_store: Annotated[list[Path] | None, _SHARED] = None,
+    store: Store = None,
+    shared_store: SharedStore = None,
     evidence: Annotated[
         Path | None, typer.Option(help="Folder of evidence computed by others, if it used any.")
     ] = None,
     chain_only: Annotated[bool, typer.Option("--chain-only", help="Do not look for the evidence.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check that a ledger is as it was written and that its evidence is still there, every checksum holding.
 
     Names the first line that was changed, removed or moved, and all evidence that is missing or another. Whoever
     rewrites the whole chain is found out by its last hash, which is printed: note it where others see it. Exit code 1
-    where anything is wrong. Example: jacprobe verify results/verdicts.jsonl
+    where anything is wrong.
+
+    Example: jacprobe verify results/verdicts.jsonl
     """
-    from jacprobe.store.store import Store
+    from jacprobe.commands.progress import working
+    from jacprobe.store.store import Store as Kept
     from jacprobe.verdicts.chain import broken, head
     from jacprobe.verdicts.ledger import read_cut_ledger
     from jacprobe.verification import entries_of, faults
@@ -111,12 +126,17 @@ def verify(
         raise JacprobeError("no line of a ledger", "verdicts.jsonl of a finished run", where=ledger)
     wrong = [fault for fault in (cut, broken(lines)) if fault is not None]
     if not chain_only:
-        wrong += faults(lines, Store.at(store, shared_store or ()), evidence)
+        with working("reading the evidence"):
+            wrong += faults(lines, Kept.at(store, shared_store or ()), evidence)
+    if as_json:
+        found = {"lines": len(lines), "entries": 0 if chain_only else len(entries_of(lines)), "wrong": wrong}
+        typer.echo(json.dumps({**found, "head": head(lines)}, indent=1, ensure_ascii=False))
+        raise typer.Exit(NO if wrong else DONE)
     for fault in wrong:
         typer.echo(inert(fault, 1000))
     looked = "the chain alone" if chain_only else f"{len(entries_of(lines))} pieces of evidence"
     typer.echo(f"{len(lines)} lines and {looked}: {len(wrong) or 'nothing'} wrong; last hash {head(lines) or '-'}")
-    raise typer.Exit(1 if wrong else 0)
+    raise typer.Exit(NO if wrong else DONE)
 
 
 def compare_ledgers(

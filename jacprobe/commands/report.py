@@ -20,19 +20,24 @@ def report(
 ) -> None:
     """Write report.html, verdicts.md, figures/ and, where Node is, the Allure report.
 
-    Every one is a view of the ledger verdicts.jsonl. Example: jacprobe report --out to-show
+    Every one is a view of the ledger verdicts.jsonl.
+
+    Example: jacprobe report --out to-show
     """
+    from jacprobe.commands.progress import working
     from jacprobe.report.site import build_site
     from jacprobe.report.write import write_page
     from jacprobe.results import LEDGER
 
-    page, markdown, said = write_page(results, out or results, store)
+    with working("drawing figures"):
+        page, markdown, said = write_page(results, out or results, store)
     typer.echo(f"{page} ({said})")
     typer.echo(str(markdown))
     if not (results / LEDGER).is_file():
         typer.echo("no Allure report: the run has not ended")
         return
-    site = build_site(results, out or results)
+    with working("building the Allure report"):
+        site = build_site(results, out or results)
     for path in site.pages:
         typer.echo(str(path))
     if site.reason:
