@@ -1,7 +1,7 @@
 """Collecting on Dask at the published shape: two workers against one, and what the scheduler holds.
 
     python -m bench.cluster --json out.json          both parts
-    python -m bench.cluster --parts workers --kds 8  more knockdowns
+    python -m bench.cluster --parts workers --kds 8  more knockdowns; --layers 2 for less of a model
     python -m bench.cluster --study DIR              only write the study, to collect it at length
 
 Workers are warm, each has read the weights and chosen its engine, before the clock starts. Speed-up is given by the
@@ -30,7 +30,7 @@ TINY = dataclasses.replace(Shape(), perturbations=2024)
 STEPS = (200, 1000, 2023)
 
 
-def part_workers(kds: int) -> dict[str, float]:
+def part_workers(kds: int, layers: int) -> dict[str, float]:
     """Collect the same Jacobians by one worker and by two."""
     from jacprobe.cluster.distribute import distribute
     from jacprobe.cluster.schedulers import Local, connected
@@ -39,7 +39,9 @@ def part_workers(kds: int) -> dict[str, float]:
 
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        study = write_random_study(Path(folder) / "published", PUBLISHED, ("model",))
+        study = write_random_study(
+            Path(folder) / "published", dataclasses.replace(PUBLISHED, layers=layers), ("model",)
+        )
         for count in (1, 2):
             work = Work(str(study), str(Path(folder) / f"store-{count}"))
             (task,) = tasks(work.open(), ["jacobian"])
@@ -55,11 +57,11 @@ def part_workers(kds: int) -> dict[str, float]:
                 after: Any = client.run(time.process_time)
             found[f"cpu_s_{count}"] = sum(after.values()) - sum(before.values())
             found[f"busiest_cpu_s_{count}"] = max(after[worker] - before[worker] for worker in after)
-    found["kds"] = kds
+    found |= {"kds": kds, "layers": layers}
     return found
 
 
-def part_scheduler(_: int) -> dict[str, float]:
+def part_scheduler() -> dict[str, float]:
     """Collect ever more knockdowns of a tiny model, and read the memory of a scheduler in a process of its own."""
     from jacprobe.cluster.distribute import distribute
     from jacprobe.cluster.schedulers import Remote, connected
@@ -100,7 +102,7 @@ def _resident_mib(pid: int) -> float:
     return float(lines["VmRSS"].split()[0]) / 1024
 
 
-PARTS = {"workers": part_workers, "scheduler": part_scheduler}
+PARTS = ("workers", "scheduler")
 
 
 def main() -> None:
@@ -108,14 +110,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--kds", type=int, default=4, help="Jacobians by one worker and by two")
+    parser.add_argument("--layers", type=int, default=PUBLISHED.layers, help="cut the model to so many layers")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--study", type=Path, help="write the study of the published shape here, and nothing else")
     given = parser.parse_args()
     if given.study:
         print(write_random_study(given.study, PUBLISHED, ("model",)))
         return
-    found = {name: PARTS[name](given.kds) for name in given.parts}
-    if "workers" in found:
+    found: dict[str, dict[str, float]] = {}
+    if "scheduler" in given.parts:
+        found["scheduler"] = part_scheduler()
+    if "workers" in given.parts:
+        found["workers"] = part_workers(given.kds, given.layers)
         w = found["workers"]
         print(f"{given.kds} Jacobians, two workers against one, by the clock: {w['wall_s_1'] / w['wall_s_2']:.2f} x")
         print(f"the same by processor seconds of the busier: {w['cpu_s_1'] / w['busiest_cpu_s_2']:.2f} x")

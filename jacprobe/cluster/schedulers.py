@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -86,14 +87,15 @@ def connected(scheduler: Local | Remote, device: str = "auto") -> Iterator[Clien
 
     gpus = _gpus(device)
     count = scheduler.workers or default_workers(gpus, os.cpu_count() or 1)
-    shared = {"nthreads": 1, "memory_limit": 0, "dashboard": False, "preload": ["jacprobe.cluster.preload"]}
-    options = {"host": "127.0.0.1", "port": 0, "dashboard": False}
+    quiet: Any = logging.ERROR  # a level, which Dask's annotations do not know of
+    shared = {"nthreads": 1, "memory_limit": 0, "preload": ["jacprobe.cluster.preload"], "silence_logs": quiet}
+    options = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": ":0"}
     workers = {
         i: {"cls": Nanny, "options": {**shared, "host": "127.0.0.1", "env": worker_environment(i, gpus)}}
         for i in range(count)
     }
     with (
-        SpecCluster(workers, {"cls": Scheduler, "options": options}) as cluster,
+        SpecCluster(workers, {"cls": Scheduler, "options": options}, silence_logs=quiet) as cluster,
         _client(cluster) as client,
     ):
         yield client
@@ -165,7 +167,7 @@ def slurm_cluster(given: dict[str, Any]) -> Any:
         python=sys.executable,
         job_extra_directives=[*gres, *given.get("directives", ())],
         job_script_prologue=[*threads, *given.get("prologue", ())],
-        scheduler_options={"dashboard": False},
+        scheduler_options={"dashboard": False, "dashboard_address": ":0"},
         silence_logs="error",
         **passed,
     )

@@ -112,5 +112,7 @@ def test_other_versions_are_named_with_their_worker():
 def test_other_numbers_are_named_with_their_worker():
     own = (("gemm", "torch"), ("weights", "abc"))
     require_same(own, own, "worker a")
-    with pytest.raises(ClusterError, match=r"worker a: evidence with gemm numpy; wanted gemm torch, as others have it"):
+    with pytest.raises(
+        ClusterError, match=r"worker a: evidence with gemm numpy; wanted gemm torch, as the others have it"
+    ):
         require_same((("gemm", "numpy"), ("weights", "abc")), own, "worker a")
