@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from jacprobe.anndata_cells import cells_of_anndata, require_unique_genes
+from jacprobe.anndata_cells import cells_of_anndata, require_same_kind, require_unique_genes
 from jacprobe.errors import InputError, unknown_names
 from jacprobe.h5ad_file import opened
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from jacprobe.columns import Columns
     from jacprobe.models.protocol import Named
 
 BatchRule = Literal["first", "own"]
@@ -95,10 +96,13 @@ def prepare_cells(model: Named, given: Any, batch: BatchRule = "first") -> Contr
     return ControlCells(values, index, names, batch)
 
 
-def read_cells(path: str | Path, model: Named, cell_line: str | None = None) -> xr.DataArray:
+def read_cells(
+    path: str | Path, model: Named, cell_line: str | None = None, columns: Columns | None = None
+) -> xr.DataArray:
     """Return the control cells of an h5ad file, of one line where `cell_line` is given: (cell, gene) with `batch`.
 
-    All of them are checked, whichever of them are drawn later. Of the file no more than these is in memory.
+    `columns` says what the file calls them, as for `cells_of_anndata`. All of them are checked, whichever of them are
+    drawn later. Of the file no more than these is in memory.
 
     Raises
     ------
@@ -107,8 +111,8 @@ def read_cells(path: str | Path, model: Named, cell_line: str | None = None) -> 
     """
     path = Path(path)
     try:
-        with opened(path) as data:
-            cells = cells_of_anndata(data, model, cell_line)
+        with opened(path, columns.expression if columns else None) as data:
+            cells = cells_of_anndata(data, model, cell_line, columns)
         _expression(model, _by_name(model, cells)[0])
     except InputError as error:
         raise type(error)(error.given, error.wanted, error.mend, where=path) from error
@@ -157,10 +161,11 @@ def _by_name(model: Named, cells: xr.DataArray) -> tuple[np.ndarray, tuple[str, 
     position = {name: i for i, name in enumerate(genes)}
     missing = [name for name in model.genes if name not in position]
     if missing:
+        require_same_kind(genes, model.genes)
         raise InputError(
             f"{len(genes)} genes, without {len(missing)} that the model reads: {', '.join(missing[:5])}",
             f"all {len(model.genes)} genes of the model, by name",
-            "Check that the names are of the same kind (symbols or Ensembl identifiers)",
+            "Give the genes that the model was trained on",
             "control_cells",
         )
     values = cells.transpose("cell", "gene").values[:, [position[name] for name in model.genes]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+    from jacprobe.columns import Columns
 
 EXPRESSION = "X_hvg"
 _BYTES = 64 * 2**20  # read at once
@@ -37,7 +39,10 @@ class Rows:
         """Return rows by ascending index: an array, or a CSR matrix."""
         at_once = max(1, _BYTES // max(1, self.shape[1] * self.source.dtype.itemsize))
         borders = np.flatnonzero(np.diff(index // at_once)) + 1
-        parts = [self.source[block[0] : block[-1] + 1][block - block[0]] for block in np.split(index, borders)]
+        try:
+            parts = [self.source[block[0] : block[-1] + 1][block - block[0]] for block in np.split(index, borders)]
+        except (TypeError, IndexError) as error:
+            raise ValueError(f"rows that cannot be read: {error}") from error
         if hasattr(parts[0], "tocsr"):
             import scipy.sparse
 
@@ -53,6 +58,8 @@ class H5adFile:
     var: Any
     obsm: Mapping[str, Any]
     X: Any
+    layers: Mapping[str, Any] = field(default_factory=dict)
+    uns: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_obs(self) -> int:
@@ -76,8 +83,8 @@ class H5adFile:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[H5adFile]:
-    """Open an h5ad file for reading control cells.
+def opened(path: Path, expression: str | None = None) -> Iterator[H5adFile]:
+    """Open an h5ad file for reading control cells: X, obsm["X_hvg"], and the matrix `expression` of obsm or layers.
 
     Raises
     ------
@@ -89,12 +96,12 @@ def opened(path: Path) -> Iterator[H5adFile]:
     try:
         require_regular(path)
         with h5py.File(path, "r") as file:
-            yield _read(file, path)
+            yield _read(file, path, expression)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise _unreadable(error, path) from error
 
 
-def _read(file: Any, path: Path) -> H5adFile:
+def _read(file: Any, path: Path, expression: str | None) -> H5adFile:
     import h5py
     from anndata.io import read_elem
 
@@ -110,18 +117,44 @@ def _read(file: Any, path: Path) -> H5adFile:
         )
     for name in ("obs", "var"):
         require_own(file[name], path)
-    obsm: Any = file.get("obsm", {})
     try:
         obs, var = (cast("pd.DataFrame", read_elem(file[name])) for name in ("obs", "var"))
-        expression = {}
-        if EXPRESSION in obsm:
-            require_inside(obsm, EXPRESSION, path)
-            expression[EXPRESSION] = _rows(obsm[EXPRESSION], len(obs), None, path)
-        return H5adFile(obs, var, expression, _rows(file["X"], len(obs), len(var), path) if "X" in file else None)
+        obsm = _matrices(file, "obsm", (EXPRESSION, expression), (len(obs), None), path)
+        layers = _matrices(file, "layers", (expression,), (len(obs), len(var)), path)
+        x = _rows(file["X"], len(obs), len(var), path) if "X" in file else None
+        return H5adFile(obs, var, obsm, x, layers, _logarithm(file, path))
     except InputError:
         raise
     except Exception as error:  # whatever AnnData raises of what it does not know
         raise _unreadable(error, path) from error
+
+
+def _matrices(
+    file: Any, part: str, names: Sequence[str | None], shape: tuple[int, int | None], path: Path
+) -> dict[str, Any]:
+    """Return those of the named matrices that stand in a part of the file."""
+    group = file.get(part, {})
+    found = {}
+    for name in group:
+        if name in names:
+            require_inside(group, name, path)
+            found[str(name)] = _rows(group[name], *shape, path)
+    return found
+
+
+def _logarithm(file: Any, path: Path) -> dict[str, Any]:
+    """Return what scanpy noted of the logarithm that it took, {"log1p": {"base": ...}}; nothing where it did not."""
+    import h5py
+
+    noted, base = file.get("uns"), None
+    for name in ("log1p", "base"):
+        if not isinstance(noted, h5py.Group) or name not in list(noted):
+            return {}
+        require_inside(noted, name, path)
+        base = noted = noted[name]
+    if not isinstance(base, h5py.Dataset) or base.shape != () or base.dtype.kind not in "iuf":
+        return {}
+    return {"log1p": {"base": float(base[()])}}
 
 
 def _unreadable(error: Exception, path: Path) -> InputError:
@@ -130,27 +163,34 @@ def _unreadable(error: Exception, path: Path) -> InputError:
     )
 
 
-def require_columns(path: Path, columns: Sequence[str], expression: str) -> None:
+def require_columns(path: Path, columns: Columns) -> None:
     """Refuse a file without the columns that a study names; nothing but their names is read.
 
     Raises
     ------
     InputError
-        If it is no h5ad file, or lacks a column of `obs` or the matrix `expression` of `obsm`.
+        If it is no h5ad file, or lacks a column of `obs` or `var` or the matrix of expression.
     """
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            parts = {name: file.get(name) for name in ("obs", "obsm")}
-            there = {name: list(part) if isinstance(part, h5py.Group) else [] for name, part in parts.items()}
+            there = {name: _names_in(file.get(name)) for name in ("obs", "var", "obsm", "layers")}
     except OSError as error:
         raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
-    wanted = [("obs", name) for name in columns] + [("obsm", expression)]
+    wanted = [("obs", name) for name in columns.of_obs] + [("var", name) for name in (columns.genes,) if name]
     lacking = [f"{part}[{name!r}]" for part, name in wanted if name not in there[part]]
+    if columns.expression not in (None, "X", *there["obsm"], *there["layers"]):
+        lacking.append(f"obsm[{columns.expression!r}]")
     if lacking:
         found = ", ".join(f"{part}: {', '.join(names[:12]) or 'nothing'}" for part, names in there.items())
         raise InputError(f"no {', '.join(lacking)} ({found})", "the columns that the study names", where=path)
+
+
+def _names_in(part: Any) -> list[str]:
+    import h5py
+
+    return list(part) if isinstance(part, h5py.Group) else []
 
 
 def _rows(matrix: Any, n_rows: int, n_columns: int | None, path: Path) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacprobe import hub
+from jacprobe.columns import Columns
 from jacprobe.errors import StudyError, unknown_names
 from jacprobe.gene_sets import gene_sets
 from jacprobe.suite import read_toml, suite_root
@@ -109,6 +110,7 @@ def open_study(
             gene_sets=gene_sets(own_sets, terms_file),
             terms_file=terms_file,
             shapes={name: _whole(n, f"[shapes] {name}", folder) for name, n in table.get("shapes", {}).items()},
+            columns=_columns(folder, table),
             observed_file=_optional(folder, table["data"].get("observed")),
             layer=_layer(table, folder),
             seed=seed,
@@ -215,9 +217,12 @@ def _data(folder: Path, table: Mapping[str, Any], given: Given) -> Path | None:
     if "columns" in table["data"]:
         from jacprobe.h5ad_file import require_columns
 
-        columns: Mapping[str, str] = table["data"]["columns"]
-        require_columns(path, [columns[what] for what in ("perturbation", "cell_line", "batch")], columns["expression"])
+        require_columns(path, _columns(folder, table))
     return path
+
+
+def _columns(folder: Path, table: Mapping[str, Any]) -> Columns:
+    return Columns.of(table["data"].get("columns", {}), folder / "study.toml")
 
 
 def _stored(given: Given) -> StoredEvidence | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from jacprobe.columns import Columns
 from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError, unknown_names
 from jacprobe.opening import open_study, study_names
 from jacprobe.patterns import fitting
@@ -63,6 +64,8 @@ class Study:
         Definitions by name, as in `fixtures/gene_sets`.
     shapes
         Counts that the study states of its models, checked by name_mismatches.
+    columns
+        What the cells' columns are called, where the study says so.
     observed_file
         AnnData file of measured mean responses, one row per line and knockdown, or None.
     terms_file
@@ -95,6 +98,7 @@ class Study:
     n_cells: int
     gene_sets: Mapping[str, Mapping[str, Any]]
     shapes: Mapping[str, int]
+    columns: Columns = field(default_factory=Columns)
     observed_file: Path | None = None
     terms_file: Path | None = None
     layer: int | None = None
@@ -196,7 +200,7 @@ class Study:
             rng = stream(self.seed, "control-cells", line)
             of_line = ("line", identity.genes, line)
             if of_line not in self._cache:
-                self._cache[of_line] = read_cells(self.control_cells_file, identity, cell_line=line)
+                self._cache[of_line] = read_cells(self.control_cells_file, identity, line, self.columns)
             try:
                 self._cache[key] = draw_cells(self._cache[of_line], n_cells or self.n_cells, rng, draw=draw)
             except InputError as error:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from jacprobe.anndata_cells import cells_of_anndata
 from jacprobe.cells import draw_cells, prepare_cells, read_cells
-from jacprobe.errors import InputError, UnknownNameError
+from jacprobe.columns import NUMBERS, Columns, kind_of, mismatch
+from jacprobe.errors import InputError, StudyError, UnknownNameError
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Subject:
 
 
 MODEL: Any = Subject()
+ENSEMBL = ("ENSG00000141510", "ENSG00000136997", "ENSG00000100316")
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3) / 4
 
 
@@ -149,6 +151,72 @@ def test_a_column_of_perturbations_that_the_model_does_not_know_is_refused():
         InputError, match=r"no non-targeting cells: obs\['gene'\] holds NT, x, none of which.*Mark them"
     ):
         cells_of_anndata(adata(gene=["NT", "x", "NT", "NT"]), MODEL)
+
+
+NAMED = Columns("guide", "type", "lane", genes="symbol", expression="lognorm", control="NT")
+
+
+def renamed() -> anndata.AnnData:
+    """Cells with other names for everything, among columns that would be found first."""
+    data = anndata.AnnData(X=np.full_like(VALUES, 9.5), var=pd.DataFrame(index=pd.Index(ENSEMBL)))
+    data.layers["lognorm"] = VALUES
+    data.var["symbol"] = list(MODEL.genes)
+    data.obs["guide"], data.obs["gene"] = ["NT", "TP53", "NT", "NT"], "non-targeting"
+    data.obs["type"], data.obs["lane"] = ["a", "a", "b", "a"], ["b1", "b1", "b0", "b0"]
+    return data
+
+
+def test_columns_are_those_that_the_study_names(tmp_path: Path):
+    renamed().write_h5ad(tmp_path / "cells.h5ad")
+    cells = read_cells(tmp_path / "cells.h5ad", MODEL, "a", NAMED)
+    assert cells["cell"].values.tolist() == ["0", "3"]
+    assert cells["batch"].values.tolist() == ["b1", "b0"]
+    assert np.array_equal(prepare_cells(MODEL, cells).values, VALUES[[0, 3]])
+    assert cells.equals(cells_of_anndata(renamed(), MODEL, "a", NAMED))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"perturbation": "guides"}, r"unknown column of obs guides \(nearest: guide"),
+        ({"genes": "symbols"}, r"unknown column of var symbols \(nearest: symbol"),
+        ({"expression": "lognrm"}, r"unknown column of obsm or layers lognrm \(nearest: lognorm"),
+        ({"control": "ctrl"}, r"no ctrl cells: obs\['guide'\] holds NT, TP53; .*\[data.columns\] control"),
+        ({"cell_line": "lane"}, "unknown cell line a"),
+        ({"genes": None}, r"Ensembl identifiers \(ENSG00000141510\), the model's by gene symbols .*var\['symbol'\]"),
+    ],
+)  # fmt: skip
+def test_a_named_column_that_does_not_serve_is_told(change: dict[str, str | None], message: str):
+    with pytest.raises(InputError, match=message):
+        cells_of_anndata(renamed(), MODEL, "a", replace(NAMED, **change))
+
+
+def test_genes_of_another_kind_of_names_are_told_from_missing_ones():
+    with pytest.raises(InputError, match=r"Ensembl identifiers .*Put the model's names into a column of var"):
+        prepare_cells(MODEL, labelled(genes=ENSEMBL))
+    assert kind_of(["7157", "4609", "RPL3"]) == NUMBERS
+    assert mismatch(["ENSG00000141510.4"], ["ENSG00000141510"]) == (
+        "one has Ensembl identifiers with a version, the other without (ENSG00000141510.4, ENSG00000141510)"
+    )
+    assert mismatch(MODEL.genes, MODEL.genes[::-1]) is None
+
+
+def test_another_logarithm_than_the_natural_one_is_refused(tmp_path: Path):
+    data = adata(x_hvg=None)
+    data.uns["log1p"] = {"base": 2}
+    data.write_h5ad(tmp_path / "base2.h5ad")
+    for read in (lambda: cells_of_anndata(data, MODEL), lambda: read_cells(tmp_path / "base2.h5ad", MODEL)):
+        with pytest.raises(InputError, match=r"a logarithm to the base 2 \(uns\['log1p'\]\)"):
+            read()
+    data.uns["log1p"] = {"base": None}
+    assert len(cells_of_anndata(data, MODEL)) == 4
+
+
+def test_a_study_states_nothing_else_of_its_columns():
+    with pytest.raises(StudyError, match=r"unknown entry of \[data.columns\] perturbations \(nearest: perturbation"):
+        Columns.of({"perturbations": "gene"})
+    with pytest.raises(StudyError, match=r"\[data.columns\] batch = 1; wanted names"):
+        Columns.of({"batch": 1})
 
 
 def test_an_anndata_without_expression_is_refused():

@@ -55,7 +55,7 @@ def test_help_comes_at_once_and_states_the_exit_codes():
         "try: main()\nfinally: print(len(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert int(run.stdout.splitlines()[-1]) < 600
+    assert int(run.stdout.splitlines()[-1]) < 400
 
 
 @pytest.mark.parametrize(("words", "completed"), [("collect de", "demo"), ("claims --with few", "fewshot/jurkat")])
