@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from jacprobe.kept import key
 from jacprobe.opening import open_study
 from jacprobe.report.figures import evidence_figures, gallery, overview, panels, style
 from jacprobe.report.figures.held import held_study
-from jacprobe.report.figures.layout import fuzzy_neighbours, umap
 from jacprobe.report.figures.shared import ROUTING
 from jacprobe.requests import Clusters, Delta
 from jacprobe.stats.profiles import cross_correlations
@@ -107,20 +107,17 @@ def test_the_heatmap_is_in_the_order_of_clusters_and_small(n):
     assert len(style.png(sheet)) <= style.MOST_BYTES
 
 
-def test_neighbourhoods_have_the_weight_that_umap_gives_them():
-    rows = np.random.default_rng(0).normal(size=(50, 8))
-    weights = fuzzy_neighbours(rows, 10)
-    assert np.allclose(weights, weights.T)
-    assert np.all(np.diag(weights) == 0)
-    # The nearest neighbour of each has the weight 1, by rho.
-    assert np.allclose(weights.max(axis=1), 1)
+def test_without_umap_learn_its_figure_is_left_out_with_a_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(EvidenceMissingError, match=r"umap-learn is not installed.*jacprobe\[umap\]"):
+        panels.umap(np.ones((20, 3)))
 
 
 def test_a_layout_keeps_groups_together_and_is_the_same_each_time():
     group = np.arange(90) % 3
     rows = np.random.default_rng(1).normal(size=(3, 30))[group] * 2 + np.random.default_rng(2).normal(size=(90, 30))
-    place = umap(rows, np.random.default_rng(0))
-    assert np.array_equal(place, umap(rows, np.random.default_rng(0)))
+    place = panels.umap(rows)
+    assert np.array_equal(place, panels.umap(rows))
     apart = np.linalg.norm(place[:, None] - place[None], axis=2) + 1e9 * np.eye(90)
     nearest = np.argsort(apart, axis=1)[:, :10]
     assert (group[nearest] == group[:, None]).mean() > 0.95

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jacprobe.errors import EvidenceMissingError
 from jacprobe.report.figures import style
 from jacprobe.report.words import number
 
@@ -111,6 +113,25 @@ def heatmap(similarity: xr.DataArray, labels: xr.DataArray) -> style.Sheet:
             last = middle
     _colour_key(sheet, (5.25, 0.34 + side / 2 - 0.9, 0.16, 1.8), most)
     return sheet
+
+
+def umap(rows: FloatArray, neighbours: int = 15) -> FloatArray:
+    """Return a UMAP of rows by cosine distance, shape (n, 2), the same each time.
+
+    Raises
+    ------
+    EvidenceMissingError
+        Where umap-learn is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own habits: no Tensorflow, a fixed seed takes one thread
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            mend = "pip install 'jacprobe[umap]'"
+            raise EvidenceMissingError("umap-learn is not installed", "it, for this figure", mend) from error
+        layout = UMAP(n_neighbors=neighbours, metric="cosine", random_state=0, n_jobs=1)
+        return np.asarray(layout.fit_transform(rows))
 
 
 def two_maps(place: FloatArray, cluster: Sequence[Any], family: Sequence[str | None]) -> style.Sheet:

@@ -195,13 +195,11 @@ def _heatmap(evidence: Evidence, by_id: Mapping[str, Line]) -> style.Sheet:  # n
 
 def _umap(evidence: Evidence, by_id: Mapping[str, Line]) -> style.Sheet:  # noqa: ARG001 - every figure takes both
     from jacprobe.report.figures import panels
-    from jacprobe.report.figures.layout import umap
-    from jacprobe.streams import stream
 
     delta, labels = evidence.of(CLUSTERS, "delta"), evidence.of(CLUSTERS, "labels")
     names = [name for name in labels.kd.values.tolist() if name in set(delta.kd.values.tolist())]
     families = {member: name for name, members in evidence.families().items() for member in members}
-    place = umap(delta.sel(kd=names).values.astype("float64"), stream(0, "umap of the responses"))
+    place = panels.umap(delta.sel(kd=names).values)
     return panels.two_maps(place, labels.sel(kd=names).values.tolist(), [families.get(name) for name in names])
 
 
