@@ -40,15 +40,13 @@ class Architecture(Protocol):
         ...
 
 
-class StateModel:
-    """A State Transition model; its attributes are described in `jacprobe.models.protocol`.
+class ArcStateModel:
+    """What models of arc-state's classes have in common; attributes are described in `jacprobe.models.protocol`.
 
     Attributes
     ----------
     module
         arc-state's own module.
-    mask
-        The attention mask in force.
     """
 
     def __init__(
@@ -58,7 +56,6 @@ class StateModel:
         self._st: Any = module  # the same, for the names that nn.Module does not declare
         self._run = run
         self._architecture = architecture
-        self.mask = provenance["mask"]
         self.genes = run.genes
         self.perturbations = run.perturbations
         self.control = run.control
@@ -68,7 +65,6 @@ class StateModel:
         self.cell_set_len = int(run.hyperparameters["cell_set_len"])
         self.any_set_len = True
         self.latent_dim = int(run.hyperparameters["hidden_dim"])
-        self.n_layers = len(self._st.transformer_backbone.layers)
         first = next(module.parameters())
         self.device, self.dtype = first.device, first.dtype
         self.weights_sha256 = weights_sha256(module.state_dict())
@@ -84,11 +80,14 @@ class StateModel:
         given = {
             "ctrl_cell_emb": cells,
             "pert_emb": onehot[:, None, :].expand(-1, cells.shape[1], -1),
-            # Flat, since arc-state takes a second axis as long as its batches for a one-hot vector.
-            "batch": batch.reshape(-1),
+            "batch": self._batch_input(batch.reshape(-1)),
         }
         padded = cells.shape[1] == self.cell_set_len
         return self._st.predict_step(given, 0, padded=padded)["preds"].reshape(cells.shape)
+
+    def _batch_input(self, batch: Tensor) -> Tensor:
+        """Return the batch of each cell as the class takes it: [B S] -> [B S] or [B S, batches]."""
+        return batch  # flat, since arc-state takes a second axis as long as its batches for a one-hot vector
 
     def encode_cells(self, cells: Tensor) -> Tensor:
         """Return the encoded control cells: [B, S, G] -> [B, S, E]."""
@@ -103,6 +102,67 @@ class StateModel:
         """Return weight [D, P] and bias [D] of the encoder's first layer, mostly its only one."""
         first = self._st.pert_encoder[0]
         return first.weight, first.bias
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | str | None = None) -> Self:
+        """Return the model on another device or in another dtype; itself where nothing changes.
+
+        The weights keep their identity: `weights_sha256` stays that of the weights as loaded.
+        """
+        place, kind = asked(self, device, dtype)
+        if (place, kind) == (self.device, self.dtype):
+            return self
+        if kind == torch.float64 and self.dtype != torch.float64:
+            module = self._wide(self.module)
+        elif kind == self.dtype:
+            module = deepcopy(self.module)
+        else:
+            module = self._float32()
+        moved = type(self)(on_device(module, place), self._run, self._architecture, self.provenance)
+        moved.weights_sha256, moved.provenance = self.weights_sha256, self.provenance
+        return moved
+
+    def _float32(self) -> nn.Module:
+        """Return a float32 module as arc-state builds it, with these weights."""
+        module = self._architecture.empty()
+        module.load_state_dict({name: value.float() for name, value in self.module.state_dict().items()}, assign=True)
+        return module
+
+    def with_module(self, module: nn.Module, note: str) -> Self:
+        """Return the same adapter around other weights, under their own hash; `note` goes into provenance."""
+        return type(self)(module, self._run, self._architecture, {**self.provenance, "weights": note})
+
+    def fresh_module(self, seed: int) -> nn.Module:
+        """Return an untrained module of the same hyperparameters, drawn by arc-state's own init law on the CPU.
+
+        The global random state is put back as it was.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self._architecture.drawn()
+        module = module.eval().requires_grad_(False)
+        return self._wide(module) if self.dtype == torch.float64 else module
+
+    @staticmethod
+    def _wide(module: nn.Module) -> nn.Module:
+        """Return a float64 copy of a module that is float64 in every operation."""
+        return to_float64(module)
+
+
+class StateModel(ArcStateModel):
+    """A State Transition model.
+
+    Attributes
+    ----------
+    mask
+        The attention mask in force.
+    """
+
+    def __init__(
+        self, module: nn.Module, run: RunFolder, architecture: Architecture, provenance: Mapping[str, str]
+    ) -> None:
+        super().__init__(module, run, architecture, provenance)
+        self.mask = provenance["mask"]
+        self.n_layers = len(self._st.transformer_backbone.layers)
 
     def forward(self, encoded: Tensor, pert: Tensor, batch: Tensor) -> Tensor:
         """Return the prediction from encoded cells: [B, S, E], [B, D], [B, S] -> [B, S, G]."""
@@ -146,42 +206,3 @@ class StateModel:
 
     def _backbone(self, x: Tensor) -> Tensor:
         return self._st.transformer_backbone(inputs_embeds=x).last_hidden_state
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | str | None = None) -> Self:
-        """Return the model on another device or in another dtype; itself where nothing changes.
-
-        The weights keep their identity: `weights_sha256` stays that of the weights as loaded.
-        """
-        place, kind = asked(self, device, dtype)
-        if (place, kind) == (self.device, self.dtype):
-            return self
-        if kind == torch.float64 and self.dtype != torch.float64:
-            module = to_float64(self.module)
-        elif kind == self.dtype:
-            module = deepcopy(self.module)
-        else:
-            module = self._float32()
-        moved = type(self)(on_device(module, place), self._run, self._architecture, self.provenance)
-        moved.weights_sha256, moved.provenance = self.weights_sha256, self.provenance
-        return moved
-
-    def _float32(self) -> nn.Module:
-        """Return a float32 module as arc-state builds it, with these weights."""
-        module = self._architecture.empty()
-        module.load_state_dict({name: value.float() for name, value in self.module.state_dict().items()}, assign=True)
-        return module
-
-    def with_module(self, module: nn.Module, note: str) -> Self:
-        """Return the same adapter around other weights, under their own hash; `note` goes into provenance."""
-        return type(self)(module, self._run, self._architecture, {**self.provenance, "weights": note})
-
-    def fresh_module(self, seed: int) -> nn.Module:
-        """Return an untrained module of the same hyperparameters, drawn by arc-state's own init law on the CPU.
-
-        The global random state is put back as it was.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = self._architecture.drawn()
-        module = module.eval().requires_grad_(False)
-        return to_float64(module) if self.dtype == torch.float64 else module

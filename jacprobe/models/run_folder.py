@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,27 @@ class RunFolder:
     split: Split
 
 
-def read_run_folder(path: str | Path, checkpoint: str = "best") -> RunFolder:
+@dataclass(frozen=True)
+class EncoderWidths:
+    """How many genes, perturbations and batches (0 without a batch encoder) the weights are made for."""
+
+    genes: int
+    perturbations: int
+    batches: int
+
+
+@dataclass(frozen=True)
+class ModelClass:
+    """A class of arc-state's: how configurations call it, and how its widths are read.
+
+    `widths` takes hyperparameters, state dict and the checkpoint's name.
+    """
+
+    names: tuple[str, ...]
+    widths: Callable[[Mapping[str, Any], Mapping[str, torch.Tensor], str], EncoderWidths]
+
+
+def read_run_folder(path: str | Path, checkpoint: str = "best", of: ModelClass | None = None) -> RunFolder:
     """Read a run folder in the layouts of 2025 and later; no code from any file is run.
 
     Parameters
@@ -74,6 +94,8 @@ def read_run_folder(path: str | Path, checkpoint: str = "best") -> RunFolder:
         The folder with ``checkpoints/``, ``var_dims.pkl`` and the one-hot maps.
     checkpoint
         "best", "last", "final", "step=N", or the path of a checkpoint.
+    of
+        The model class that the folder is of; State's ST model where None.
 
     Raises
     ------
@@ -86,10 +108,11 @@ def read_run_folder(path: str | Path, checkpoint: str = "best") -> RunFolder:
     if not folder.is_dir():
         raise RunFolderError("no such folder", "a State run folder", "Check the path", folder)
     config = read_config(folder)
-    require_state_model(config)
+    if of is None:
+        require_state_model(config)
     file = find_checkpoint(folder, checkpoint)
     hyperparameters, state = read_checkpoint(file)
-    widths = encoder_widths(state, file.name)
+    widths = encoder_widths(state, file.name) if of is None else of.widths(hyperparameters, state, file.name)
 
     genes = gene_names(
         {"var_dims.pkl": _var_dims(folder).get("gene_names"), "the checkpoint": hyperparameters.get("gene_names")},
@@ -208,15 +231,6 @@ def _require_stored(state: Mapping[str, torch.Tensor], file: Path) -> None:
         )
 
 
-@dataclass(frozen=True)
-class EncoderWidths:
-    """How many genes, perturbations and batches (0 without a batch encoder) the weights are made for."""
-
-    genes: int
-    perturbations: int
-    batches: int
-
-
 def encoder_widths(state: Mapping[str, torch.Tensor], where: str) -> EncoderWidths:
     """Return what the encoders' weights are made for."""
 
@@ -253,6 +267,12 @@ def read_config(folder: Path) -> Mapping[str, Any]:
             f"no valid YAML ({error})", "the configuration of the run", "Copy it again, or take it out", file.name
         ) from error
     return content if isinstance(content, Mapping) else {}
+
+
+def model_name(config: Mapping[str, Any]) -> str:
+    """Return how a run's configuration calls its model class, in lower case; "" where it does not say."""
+    name = _nested(config, "model", "name")
+    return name.lower() if isinstance(name, str) else ""
 
 
 def require_state_model(config: Mapping[str, Any]) -> None:

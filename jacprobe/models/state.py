@@ -10,6 +10,7 @@ import io
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,8 +119,14 @@ def require_covered(given: Mapping[str, Any], where: str) -> None:
 
 
 def _loaded_module(run: RunFolder, architecture: StateArchitecture) -> nn.Module:
-    """Return the module with the run's weights, which must fit it name for name and shape for shape."""
+    """Return the module with the run's weights."""
     module = architecture.empty()
+    module.load_state_dict(fitting_weights(run, module, architecture.where), strict=True, assign=True)
+    return module
+
+
+def fitting_weights(run: RunFolder, module: nn.Module, where: str) -> dict[str, torch.Tensor]:
+    """Return the run's weights in float32, which must fit a module name for name and shape for shape."""
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     state = predicting_weights(run.state_dict)
     given = {name: tuple(value.shape) for name, value in state.items()}
@@ -136,7 +143,7 @@ def _loaded_module(run: RunFolder, architecture: StateArchitecture) -> nn.Module
             + (f" and {len(faults) - 5} more" if len(faults) > 5 else ""),
             "the weights of exactly this model",
             "The checkpoint was altered or is of another version of the model: take it from the run again",
-            architecture.where,
+            where,
         )
     broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
     if broken:
@@ -144,10 +151,9 @@ def _loaded_module(run: RunFolder, architecture: StateArchitecture) -> nn.Module
             f"weights that are not finite in {', '.join(broken[:5])}",
             "finite weights",
             "The training diverged or the file is damaged: take an earlier checkpoint",
-            architecture.where,
+            where,
         )
-    module.load_state_dict({name: value.float() for name, value in state.items()}, strict=True, assign=True)
-    return module
+    return {name: value.float() for name, value in state.items()}
 
 
 @dataclass(frozen=True)
@@ -166,11 +172,7 @@ class StateArchitecture:
             "attn_implementation": "eager",  # forward-mode AD does not pass through the CPU's flash attention
         }
         given |= {"gene_decoder_bool": False, "decoder_cfg": None}
-        model_class = _model_class()
-        # arc-state prints every model that it builds, and Lightning remarks on the loss among the hyperparameters.
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return model_class(**given)
+        return built(model_class("state_transition", "StateTransitionPerturbationModel"), given)
 
     def empty(self) -> nn.Module:
         """Return the module without weights: nothing is drawn or allocated, however large it claims to be."""
@@ -196,12 +198,22 @@ class StateArchitecture:
         return module
 
 
-def _model_class() -> type[nn.Module]:
-    """Return arc-state's class, or say what has to be installed."""
+def built(kind: type[nn.Module], given: Mapping[str, Any]) -> nn.Module:
+    """Return an untrained module of one of arc-state's classes, in silence."""
+    # arc-state prints every model that it builds, and Lightning remarks on the loss among the hyperparameters.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return kind(**given)
+
+
+def model_class(file: str, name: str) -> type[nn.Module]:
+    """Return a class of arc-state's by the file of its models and its name, or say what has to be installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a dozen libraries that arc-state imports
-            from state.tx.models.state_transition import StateTransitionPerturbationModel
+            import state.tx.models
+
+            found_class = getattr(import_module(f"{state.tx.models.__name__}.{file}"), name)
     except ImportError as error:
         raise JacprobeError(
             f"arc-state cannot be imported ({error})",
@@ -217,7 +229,7 @@ def _model_class() -> type[nn.Module]:
             "pip install 'transformers<5'",
             "State models",
         )
-    return StateTransitionPerturbationModel
+    return found_class
 
 
 def _require_mask(module: nn.Module, mask: Mask) -> None:
