@@ -40,7 +40,10 @@ class Rows:
         at_once = max(1, _BYTES // max(1, self.shape[1] * self.source.dtype.itemsize))
         borders = np.flatnonzero(np.diff(index // at_once)) + 1
         try:
+            try:
             parts = [self.source[block[0] : block[-1] + 1][block - block[0]] for block in np.split(index, borders)]
+        except (TypeError, IndexError) as error:
+            raise ValueError(f"rows that cannot be read: {error}") from error
         except (TypeError, IndexError) as error:
             raise ValueError(f"rows that cannot be read: {error}") from error
         if hasattr(parts[0], "tocsr"):

@@ -269,9 +269,17 @@ class LabelledChunks(ABC):
         import xarray as xr
 
         _ = self.array  # refused here if its metadata lie
-        data = xr.open_dataset(store, engine="zarr", consolidated=False, chunks=None, decode_cf=False)
-        array = data[ARRAY].drop_attrs()
-        return array.assign_coords(self.labels).assign_attrs(self.attrs).rename(str(self.attrs.get("name", ARRAY)))
+        try:
+            data = xr.open_dataset(store, engine="zarr", consolidated=False, chunks=None, decode_cf=False)
+            array = data[ARRAY].drop_attrs().assign_coords(self.labels)
+        except (ValueError, TypeError, LookupError, AttributeError, FileNotFoundError) as error:
+            raise StoreError(
+                f"metadata that cannot be read ({type(error).__name__}: {error})",
+                "an entry as jacprobe writes it",
+                "Delete the folder: it is computed again.",
+                self.where,
+            ) from error
+        return array.assign_attrs(self.attrs).rename(str(self.attrs.get("name", ARRAY)))
 
 
 def _names(axis: str, names: Any) -> list[Any]:

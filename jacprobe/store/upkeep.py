@@ -115,7 +115,7 @@ def verify(store: Store, mend: bool = False) -> list[Fault]:
             except StoreError as error:
                 faults.append(Fault(path, None, error.given))
                 if mending:
-                    shutil.rmtree(path)
+                    _remove(path)
     return faults
 
 
@@ -167,11 +167,16 @@ def gc(
         gone.extend(path for path in sorted(estimates.iterdir()) if path.name != code)
     if not dry_run:
         for path in gone:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            _remove(path)
     return gone
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, a folder with all in it, or a link but not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _left_behind(entry: Entry) -> Iterator[Path]:
