@@ -45,7 +45,7 @@ def cells_of_anndata(
     """
     import xarray as xr
 
-    named, obs = columns or Columns(), _named_columns(data.obs)
+    named, obs = columns or Columns(), named_columns(data.obs)
     _require_there(named.of_obs, obs, "obs")
     keep = _controls(obs, data.n_obs, model, named)
     if cell_line is not None:
@@ -64,7 +64,7 @@ def cells_of_anndata(
     return xr.DataArray(dense, dims=("cell", "gene"), coords=coords, attrs={"units": "log1p"})
 
 
-def _named_columns(obs: pd.DataFrame) -> dict[str, np.ndarray]:
+def named_columns(obs: pd.DataFrame) -> dict[str, np.ndarray]:
     """Return the columns that can hold names, as text; equal names share memory, as there may be a million of them."""
     found = {}
     for name in obs.columns:

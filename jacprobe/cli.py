@@ -12,6 +12,7 @@ from jacprobe.commands.claims import claims, findings
 from jacprobe.commands.collect import collect, plan, store_missing
 from jacprobe.commands.demo import demo_build
 from jacprobe.commands.doctor import doctor
+from jacprobe.commands.init import init
 from jacprobe.commands.regression import accept, compare, verify
 from jacprobe.commands.report import report
 from jacprobe.commands.store import store_gc, store_list, store_size, store_verify
@@ -28,7 +29,7 @@ app = typer.Typer(
 demo = typer.Typer(help="The demo study: a small family of real State models with planted truth.", no_args_is_help=True)
 store = typer.Typer(help="The evidence store.", no_args_is_help=True)
 
-for command in (doctor, plan, collect, claims, report, compare, accept, verify, findings):
+for command in (init, doctor, plan, collect, claims, report, compare, accept, verify, findings):
     app.command()(command)
 app.add_typer(demo, name="demo")
 app.add_typer(store, name="store")

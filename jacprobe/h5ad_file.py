@@ -40,10 +40,7 @@ class Rows:
         at_once = max(1, _BYTES // max(1, self.shape[1] * self.source.dtype.itemsize))
         borders = np.flatnonzero(np.diff(index // at_once)) + 1
         try:
-            try:
             parts = [self.source[block[0] : block[-1] + 1][block - block[0]] for block in np.split(index, borders)]
-        except (TypeError, IndexError) as error:
-            raise ValueError(f"rows that cannot be read: {error}") from error
         except (TypeError, IndexError) as error:
             raise ValueError(f"rows that cannot be read: {error}") from error
         if hasattr(parts[0], "tocsr"):
@@ -188,6 +185,39 @@ def require_columns(path: Path, columns: Columns) -> None:
     if lacking:
         found = ", ".join(f"{part}: {', '.join(names[:12]) or 'nothing'}" for part, names in there.items())
         raise InputError(f"no {', '.join(lacking)} ({found})", "the columns that the study names", where=path)
+
+
+def matrices(path: Path) -> list[tuple[str, str, int]]:
+    """Return the matrices of a file with a row for each cell: (name, part of the file, columns); none of it is read.
+
+    Raises
+    ------
+    InputError
+        If it is no h5ad file.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            groups: list[tuple[str, Any]] = [(part, file[part]) for part in ("obsm", "layers") if part in file]
+            there = [(name, part, group) for part, group in groups for name in _names_in(group)]
+            there += [("X", "X", file)] if "X" in file else []
+            named = [(name, part, group[name]) for name, part, group in there if not _elsewhere(group, name)]
+            return [(name, part, width) for name, part, one in named if (width := _width(one))]
+    except (OSError, KeyError) as error:
+        raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
+
+
+def _elsewhere(group: Any, name: str) -> bool:
+    import h5py
+
+    return isinstance(group.get(name, getlink=True), h5py.ExternalLink)
+
+
+def _width(matrix: Any) -> int:
+    """Return the columns of a matrix, dense or sparse; 0 of anything else."""
+    shape = getattr(matrix, "shape", None) or matrix.attrs.get("shape", ())
+    return int(shape[1]) if len(shape) == 2 else 0
 
 
 def _names_in(part: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,7 @@ def open_study(
     folder = study_folder(name)
     table = read_toml(folder / "study.toml")
     given = Given(models, model or {}, data, evidence)
+    asked, given, table = given.options, *_elsewhere(folder, table, given)
     try:
         own_sets = {**table.get("gene_sets", {})}
         terms_file = _optional(folder, own_sets.pop("gmt", None))
@@ -119,7 +120,7 @@ def open_study(
             quick=quick,
             store=Store.at(store, shared),
             stored=_stored(given),
-            options=given.options,
+            options=asked,
         )
         _require_texts(study)
     except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
@@ -133,6 +134,34 @@ def open_study(
         if path is not None and not path.is_file():
             raise StudyError(f"{path.name} is missing", f"the study's {what}", where=path.parent)
     return study
+
+
+def _elsewhere(folder: Path, table: Mapping[str, Any], given: Given) -> tuple[Given, Mapping[str, Any]]:
+    """Return what the caller gives, with what [elsewhere] says in place of the rest, and the study as an external one.
+
+    Its paths stand for --models and --data: absolute, or from the study's folder.
+    """
+    if "elsewhere" not in table:
+        return given, table
+    stated = table["elsewhere"]
+    odd = [f"{name} = {path!r}" for name, path in stated.items() if name not in ("models", "data")]
+    odd += [
+        f"{name} = {path!r}" for name, path in stated.items() if not isinstance(path, str) or hub.is_reference(path)
+    ]
+    if odd:
+        raise StudyError(f"[elsewhere] {', '.join(odd)}", "models and data, paths", where=folder / "study.toml")
+    there = {name: folder / path for name, path in stated.items() if getattr(given, name) is None}
+    if "models" in there:
+        runs = [entry["run"] for role, entry in table["models"].items() if role not in given.model and "run" in entry]
+        lacking = [run for run in runs if not (there["models"] / run).is_dir()]
+        if lacking:
+            raise StudyError(
+                f"{', '.join(lacking)} not in {there['models']}",
+                "the run folders that study.toml names",
+                "Mend [elsewhere] models, or give --models.",
+                folder / "study.toml",
+            )
+    return replace(given, **there), {**table, "external": True}
 
 
 def study_names() -> list[str]:

@@ -17,7 +17,7 @@ from jacprobe.commands.exit_codes import EXIT_CODES
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = {
-    "demo", "demo build", "doctor", "plan", "collect", "store", "store list", "store size", "store missing",
+    "init", "demo", "demo build", "doctor", "plan", "collect", "store", "store list", "store size", "store missing",
     "store verify", "store gc", "claims", "report", "compare", "accept", "verify", "findings",
 }  # fmt: skip
 
