@@ -1,3 +1,3 @@
-"""Plugins only: the claims' plugin and the fixtures they run over."""
+"""The claims' plugin, which brings the fixtures that they run over."""
 
-pytest_plugins = ["jacprobe.plugin", "fixtures.study"]
+pytest_plugins = ["jacprobe.plugin"]

@@ -32,6 +32,8 @@ from jacprobe.verdicts.ledger import is_expected, read_ledger
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
+    import numpy as np
+
     from jacprobe.studies import Study
     from jacprobe.verdicts.claim import Claim
 
@@ -44,6 +46,18 @@ QUICK = 40
 def claims(rows: Sequence[Claim]) -> pytest.MarkDecorator:
     """Parametrise a test over claim rows: `@claims(CLAIMS) def test_...(claim, study, rng)`."""
     return pytest.mark.parametrize("claim", [pytest.param(row, id=row.id, marks=pytest.mark.claim) for row in rows])
+
+
+@pytest.fixture(scope="session")
+def study(pytestconfig: pytest.Config) -> Study:
+    """Return the study given by `--study`."""
+    return pytestconfig.stash[JUDGING].study
+
+
+@pytest.fixture
+def rng(pytestconfig: pytest.Config, claim: Claim) -> np.random.Generator:
+    """Return the claim's random stream, derived from `--seed` and the claim's id."""
+    return pytestconfig.stash[JUDGING].stream(claim)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -39,7 +39,7 @@ class ToySuite:
         (folder / "fixtures" / "gene_sets" / "published.toml").touch()
         (study / "study.toml").write_text('name = "toy"\n[models]\n[data]\ncontrol_cells = "cells"\nn_cells = 1\n')
         (study / "cells").touch()
-        (folder / "conftest.py").write_text('pytest_plugins = ["jacprobe.plugin", "fixtures.study"]\n')
+        (folder / "conftest.py").write_text('pytest_plugins = ["jacprobe.plugin"]\n')
         (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
         (folder / "toy.py").write_text(TOY_MEASURES)
         self.study = study

@@ -16,6 +16,7 @@ from jacprobe.models.adapters import GROUP, adapter, installed
 from jacprobe.models.identity import Identity
 from jacprobe.models.state import load_run
 from jacprobe.studies import open_study
+from tests.packages import offer_adapters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +54,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
     def offer(package: str = "linear", **points: str) -> None:
         (tmp_path / "site" / "linear_adapter.py").write_text(LINEAR)
-        metadata = tmp_path / "site" / f"{package}-1.0.dist-info"
-        metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        lines = "".join(f"{name} = {value}\n" for name, value in points.items())
-        (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}")
+        offer_adapters(tmp_path / "site", package, points)
 
     return offer
 

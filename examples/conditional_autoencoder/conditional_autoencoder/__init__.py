@@ -1,0 +1,1 @@
+"""A conditional autoencoder of perturbed cells, and its adapter for jacprobe."""
