@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             study = config.stash[JUDGING].study
             config.stash[HEADER] = [*header_lines(study), *coverage_lines(study, config.stash[JUDGING].rows)]
             _require_readable(study)
-            results = Results(config.invocation_params.dir / config.option.results)
+            results = Results(_results(config))
             results.require_writable()
             if study.store is not None:
                 require_writable(study.store)
@@ -237,12 +238,26 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     line = judging.record(claim)
     line["seconds"] = time.perf_counter() - begun
     pyfuncitem.user_properties.append((_RECORD, line))
+    _draw(line, _results(pyfuncitem.config))
     evaluated = line["verdict"] != Verdict.NOT_EVALUATED
     if not is_expected(line) or not (evaluated or not pyfuncitem.config.option.require_evaluated):
         pytest.fail(verdict_line(line), pytrace=False)
     if not evaluated:
         pytest.skip(inert(line["reason"], 1000))
     return True
+
+
+def _results(config: pytest.Config) -> Path:
+    folder: Path = config.invocation_params.dir / config.option.results
+    return folder
+
+
+def _draw(line: dict[str, Any], folder: Path) -> None:
+    """Draw the key figure of a verdict now, side by side with other workers, for the reports at the end of the run."""
+    from jacprobe.report.figures import key_figures
+
+    with suppress(JacprobeError):  # a full disk costs no verdict; the reports say that they cannot be written
+        key_figures([line], folder)
 
 
 @pytest.hookimpl(wrapper=True)

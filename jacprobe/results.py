@@ -17,6 +17,7 @@ from jacprobe.verdicts.ledger import Entry, write_ledger
 LEDGER = "verdicts.jsonl"
 ALLURE = "allure"
 HISTORY = "history"
+FIGURES = "figures"
 
 
 class Results:
@@ -109,7 +110,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _move_to_history(folder: Path, when: datetime) -> None:
-    """Move everything but the history itself into history/<time of that run>."""
+    """Move everything into history/<time of that run>, but the history itself and figures, which any run may need."""
     stamp = when.strftime("%Y-%m-%dT%H-%M-%SZ")
     target, again = folder / HISTORY / stamp, 1
     while target.exists():
@@ -117,5 +118,5 @@ def _move_to_history(folder: Path, when: datetime) -> None:
         target = folder / HISTORY / f"{stamp}-{again}"
     target.mkdir(parents=True)
     for item in folder.iterdir():
-        if item.name != HISTORY:
+        if item.name not in (HISTORY, FIGURES):
             item.replace(target / item.name)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import JacprobeError
+from jacprobe.results import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FOLDER = "figures"
 _DIGITS = 12
 
 
@@ -38,7 +38,7 @@ def kept(out: Path, slug: str, shown: Any, draw: Callable[[], bytes]) -> bytes:
     JacprobeError
         If the folder cannot be written.
     """
-    path = out / FOLDER / f"{safe(slug)}-{digest(shown)}.png"
+    path = out / FIGURES / f"{safe(slug)}-{digest(shown)}.png"
     try:
         found = path.read_bytes()
         if found.endswith(b"IEND\xaeB`\x82"):
