@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.collect import missing
 from jacprobe.kept import KEPT, filled, key
+from jacprobe.models.adapters import DEFAULT
 from jacprobe.models.run_folder import read_run_folder
 from jacprobe.store.store import Store
 
@@ -32,7 +33,7 @@ _CHECKSUM_BYTES = 4
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of a State model that its cost follows from."""
+    """The sizes that the cost of a State model follows from; no layers for a model of another kind."""
 
     cells: int
     genes: int
@@ -189,8 +190,10 @@ def plan(
 
 
 def sizes(study: Study, role: str) -> Sizes:
-    """Return the sizes of a model, from its run folder."""
-    entry = study.models[role]
+    """Return the sizes of a State model, from its run folder; of others the head's alone, the rest is measured."""
+    entry, identity = study.models[role], study.identity(role)
+    if entry.adapter != DEFAULT or not identity.n_layers:
+        return Sizes(study.n_cells, len(identity.genes), identity.latent_dim, 0, 0, 0, 0, 0)
     run = read_run_folder(entry.run, entry.checkpoint)
     backbone: Mapping[str, Any] = run.hyperparameters["transformer_backbone_kwargs"]
     heads = int(backbone["num_attention_heads"])

@@ -15,6 +15,7 @@ from jacprobe.errors import CapabilityMissingError, InputError, StudyError, Unkn
 from jacprobe.models.adapters import GROUP, adapter, installed
 from jacprobe.models.identity import Identity
 from jacprobe.models.state import load_run
+from jacprobe.plan import sizes
 from jacprobe.studies import open_study
 from tests.packages import offer_adapters
 
@@ -96,6 +97,14 @@ def test_a_study_takes_its_models_through_the_adapter_it_states(install: Any, st
     assert model.weights_sha256 == identity.weights_sha256 == linear_model.build(seed=3).weights_sha256
     assert identity.provenance["mask"] == "none"
     assert (identity.latent_dim, identity.encoded_dim) == (6, 9)
+
+
+def test_the_work_of_another_kind_of_model_is_reckoned_by_its_head(install: Any, study: Any):
+    install(linear="linear_adapter:ADAPTER")
+    found = sizes(open_study(study('adapter = "linear"'), device="cpu"), "fewshot/hepg2")
+    assert (found.cells, found.genes, found.width, found.layers) == (4, 9, 6, 0)
+    assert found.forward_gflop == pytest.approx(2e-9 * 4 * 6 * 9)
+    assert found.jacobian_gflop == pytest.approx(2e-9 * 4 * 9 * 6**2)
 
 
 @pytest.mark.parametrize("given", ['adapter = "lineer"', "adapter = 3"])
