@@ -19,11 +19,13 @@ from jacprobe.models.run_folder import (
     configured_split,
     encoder_widths,
     find_map,
+    model_name,
     predicting_weights,
     read_checkpoint,
     read_config,
     require_state_model,
 )
+from jacprobe.models.siblings import LOOKUP, Sibling, identify_sibling, load_sibling
 from jacprobe.models.split import read_split
 from jacprobe.models.state import load_run, require_covered
 from jacprobe.models.weights import weights_sha256
@@ -101,6 +103,7 @@ class _Examination:
 
     folder: Path
     remarks: list[Remark] = field(default_factory=list)
+    sibling: Sibling | None = None
     widths: EncoderWidths | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -136,6 +139,8 @@ def doctor(path: str | Path) -> Report:
         raise RunFolderError("no such folder", "a State run folder", "Check the path", folder)
     found = sorted(file for file in folder.rglob("*") if file.is_file())
     seen = _Examination(folder)
+    config: Mapping[str, Any] = seen.attempt("config.yaml", lambda: read_config(folder)) or {}
+    seen.sibling = LOOKUP.get(model_name(config))
     checkpoints = [file for file in found if file.suffix == ".ckpt"]
     holds = {file: _checkpoint(seen, file) for file in checkpoints}
     if not checkpoints:
@@ -146,12 +151,20 @@ def doctor(path: str | Path) -> Report:
     holds |= {file: _side_file(seen, file) for file in found if file not in holds}
     _genes(seen)
     _missing_maps(seen)
-    _configuration(seen)
+    _configuration(seen, config)
     if _environment(seen) and not any(remark.kind == "fault" for remark in seen.remarks):
         for file in checkpoints:
-            seen.attempt(_name(seen, file), lambda file=file: load_run(folder, str(file.resolve()), device="cpu"))
+            seen.attempt(_name(seen, file), lambda file=file: _load(seen, str(file.resolve())))
     entries = (FileEntry(_name(seen, file), *_fingerprint(seen, file), holds[file]) for file in found)
     return Report(folder.resolve().name, tuple(entries), tuple(seen.remarks))
+
+
+def _load(seen: _Examination, checkpoint: str) -> None:
+    """Build the model of a checkpoint, of whichever class."""
+    if seen.sibling is None:
+        load_run(seen.folder, checkpoint, device="cpu")
+    else:
+        load_sibling(seen.sibling, seen.folder, checkpoint, "cpu")
 
 
 def _name(seen: _Examination, file: Path) -> str:
@@ -173,15 +186,22 @@ def _checkpoint(seen: _Examination, file: Path) -> str:
     if content is None:
         return "checkpoint, unreadable"
     hyperparameters, state = content
-    widths = seen.attempt(name, lambda: encoder_widths(state, name))
-    seen.attempt(name, lambda: require_covered(hyperparameters, name))
+    sibling = seen.sibling
+    if sibling is not None:
+        widths = seen.attempt(name, lambda: sibling.of.widths(hyperparameters, state, name))
+        identity = seen.attempt(name, lambda: identify_sibling(sibling, seen.folder, str(file.resolve())))
+        sha256 = identity.weights_sha256 if identity else "unknown"
+    else:
+        widths = seen.attempt(name, lambda: encoder_widths(state, name))
+        seen.attempt(name, lambda: require_covered(hyperparameters, name))
+        sha256 = weights_sha256(predicting_weights(state))
     if widths and not seen.widths:
         seen.widths, seen.hyperparameters = widths, hyperparameters
         _against_weights(seen, name, hyperparameters, widths)
     if any(not torch.isfinite(value).all() for value in state.values()):
         seen.fault(name, "weights that are not finite", "The training diverged: take an earlier checkpoint")
     backbone = hyperparameters.get("transformer_backbone_kwargs")
-    if isinstance(backbone, Mapping) and "bidirectional_attention" not in backbone:
+    if sibling is None and isinstance(backbone, Mapping) and "bidirectional_attention" not in backbone:
         seen.note(
             name,
             "no flag bidirectional_attention (a checkpoint of 2025), which arc-state 0.11 reads as causal",
@@ -190,7 +210,7 @@ def _checkpoint(seen: _Examination, file: Path) -> str:
     parts = [f"checkpoint: {len(state)} tensors, {sum(value.numel() for value in state.values()):,} numbers"]
     if widths:
         parts.append(f"{widths.genes:,} genes, {widths.perturbations:,} perturbations, {widths.batches} batches")
-    parts.append(f"weights sha256 {weights_sha256(predicting_weights(state))}")
+    parts.append(f"weights sha256 {sha256}")
     return "; ".join(parts)
 
 
@@ -267,11 +287,12 @@ def _missing_maps(seen: _Examination) -> None:
             tell(f"{stem}.*", f"missing: no names of {kind}", "Copy it from the run: the checkpoint does not hold them")
 
 
-def _configuration(seen: _Examination) -> None:
-    config = seen.attempt("config.yaml", lambda: read_config(seen.folder))
-    if config:
+def _configuration(seen: _Examination, config: Mapping[str, Any]) -> None:
+    if seen.sibling is not None:
+        seen.note("config.yaml", f"{seen.sibling.file}, a sibling of State's ST model", "Claims say what it lacks")
+    else:
         seen.attempt("config.yaml", lambda: require_state_model(config))
-    file, reason = configured_split(seen.folder, config or {})
+    file, reason = configured_split(seen.folder, config)
     if file is None:
         seen.note(
             "split TOML", reason, "Copy the TOML that the run was trained with: without it every knockdown is 'unknown'"

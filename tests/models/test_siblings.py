@@ -12,6 +12,7 @@ from fixtures.run_folders import Shape, gene_names, hyperparameters, perturbatio
 from jacprobe.errors import CapabilityMissingError, RunFolderError
 from jacprobe.judging import Judging
 from jacprobe.models.adapters import adapter
+from jacprobe.models.doctor import doctor
 from jacprobe.models.protocol import Castable, DifferentiableInPert, HasLayers, HasModule, LinearPertEncoder, Rectified
 from jacprobe.models.state import built, model_class
 from jacprobe.probes.response import delta
@@ -189,3 +190,14 @@ def test_a_claim_that_needs_what_a_model_lacks_is_not_evaluated_and_says_what(
     judgement, _ = judging.judge(claim)
     assert judgement.verdict is Verdict.NOT_EVALUATED
     assert reason in judgement.reason
+
+
+@pytest.mark.parametrize("name", list(CLASSES))
+def test_doctor_finds_no_fault_but_that_of_a_class_that_predicts_nothing(tmp_path: Path, name: str):
+    run = write(tmp_path / "run", name)
+    report = doctor(run)
+    faults = [fault.found for fault in report.faults]
+    assert len(faults) == (name == "decoder_only"), faults
+    assert all("predicts nothing from control cells" in fault for fault in faults)
+    assert adapter("state").identify(run, "best").weights_sha256 in report.text()
+    assert "a sibling of State's ST model" in report.text()
