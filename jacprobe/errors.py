@@ -85,6 +85,10 @@ class StoreError(JacprobeError):
     """An evidence store that cannot be read or written."""
 
 
+class NotFiniteError(StoreError, EvidenceMissingError):
+    """A model gave NaN or an infinity where evidence was to be: that evidence is missing, and what gave it is named."""
+
+
 class ClusterError(JacprobeError):
     """Other processes or machines that cannot be reached, or whose numbers would be others."""
 

@@ -19,6 +19,7 @@ from jacprobe.coverage import coverage_lines
 from jacprobe.errors import InputError, JacprobeError, inert, unknown_names
 from jacprobe.estimates import code_digest
 from jacprobe.hub import is_reference
+from jacprobe.interrupts import end_workers_soon, heed_termination
 from jacprobe.judging import CHANGED, Judging
 from jacprobe.results import ALLURE, LEDGER, Results
 from jacprobe.sharing import shared_work
@@ -115,6 +116,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             results.require_writable()
             if study.store is not None:
                 require_writable(study.store)
+            heed_termination()
             config.pluginmanager.register(_Keeper(config.stash[JUDGING], results), "jacprobe-keeper")
     except JacprobeError as error:
         raise pytest.UsageError(str(error)) from error
@@ -316,7 +318,13 @@ class _Keeper:
         elif report.failed and claim_id is not None:
             self.results.crashes[claim_id] = report.longreprtext
 
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            end_workers_soon(session.config.pluginmanager)
+        self._finish()
+
+    def _finish(self) -> None:
         from jacprobe.report.allure import write_allure
 
         lines = self.results.finish(self.judging.rows, self.judging.error)

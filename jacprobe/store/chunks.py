@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jacprobe.errors import NewerStoreError, StoreError
+from jacprobe.errors import NewerStoreError, NotFiniteError, StoreError
 from jacprobe.texts import parse_json
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ class LabelledChunks(ABC):
                 where=self.where,
             )
         if not np.isfinite(values).all():
-            raise StoreError(f"values that are not finite for {label!r}", "finite evidence", where=self.where)
+            raise NotFiniteError(f"values that are not finite for {label!r}", "finite evidence", where=self.where)
         try:
             array[self.place(label)] = values
         except OSError as error:

@@ -105,7 +105,16 @@ class Entry(LabelledChunks):
         The operating system frees the claim when the process dies, however it dies.
         """
         byte = self.place(label)
-        with (self.path / ARRAY / _LOCK).open("r+b") as file:
+        try:
+            lock = (self.path / ARRAY / _LOCK).open("r+b")
+        except OSError as error:
+            raise StoreError(
+                f"nothing can be computed into it ({error})",
+                f"the chunk of {label!r}, which it lacks, or a folder that can be written",
+                "Give --store DIR, and this one as --shared-store.",
+                self.path,
+            ) from error
+        with lock as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
             except OSError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jacprobe.store.chunks import LabelledChunks, Labels, Scalar
 
 ESTIMATES = "estimates"
-_MARK, _TAG = "jacprobe-store.json", "CACHEDIR.TAG"
+MARK, _TAG = "jacprobe-store.json", "CACHEDIR.TAG"
 _HASH_LENGTH = 64
 
 
@@ -74,7 +74,7 @@ class Store:
             if not layer.is_dir():
                 raise StoreError("no shared store here", "a folder of evidence", where=layer)
         for path in (own, *layers):
-            require_no_link(*(path / name for name in (_MARK, _TAG, ESTIMATES, "locks", "create.lock")))
+            require_no_link(*(path / name for name in (MARK, _TAG, ESTIMATES, "locks", "create.lock")))
             _check_version(path)
         return cls(own, layers, objects)
 
@@ -145,7 +145,7 @@ def _copy_chunks(source: LabelledChunks, target: Entry) -> None:
 def _check_version(root: Path) -> None:
     if root.exists() and not root.is_dir():
         raise StoreError("a file", "a folder of evidence", where=root)
-    mark = root / _MARK
+    mark = root / MARK
     if not mark.exists():
         return
     try:
@@ -163,8 +163,8 @@ def _check_version(root: Path) -> None:
 
 def _write_mark(root: Path) -> None:
     """Write the store's format and the mark by which backup programs leave caches out."""
-    if not (root / _MARK).exists():
-        beside = root / f"{_MARK}.{os.getpid()}"
+    if not (root / MARK).exists():
+        beside = root / f"{MARK}.{os.getpid()}"
         beside.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
-        beside.replace(root / _MARK)
+        beside.replace(root / MARK)
         (root / _TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n", encoding="utf-8")
