@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jacprobe.estimate import Estimate
+    from jacprobe.export import to_anndata
     from jacprobe.models.randomised import permute_onehot, randomise
     from jacprobe.models.state import load_run
     from jacprobe.models.surrogates import linear_surrogate, mean_shift
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from jacprobe.probes.routing import jacobian_wrt_pert, onehot_similarity, similarity
     from jacprobe.probes.targeted import targeted_jacobian
     from jacprobe.studies import open_study
+    from jacprobe.verdicts.claim import Claim
 
 _HOME = {
+    "Claim": "verdicts.claim",
     "Estimate": "estimate",
     "delta": "probes.response",
     "features": "probes.features",
@@ -40,9 +43,11 @@ _HOME = {
     "randomise": "models.randomised",
     "similarity": "probes.routing",
     "targeted_jacobian": "probes.targeted",
+    "to_anndata": "export",
 }
 
 __all__ = [
+    "Claim",
     "Estimate",
     "delta",
     "features",
@@ -60,6 +65,7 @@ __all__ = [
     "randomise",
     "similarity",
     "targeted_jacobian",
+    "to_anndata",
 ]
 
 

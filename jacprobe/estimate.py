@@ -122,6 +122,16 @@ class Estimate:
             if interval is not None and not interval[0] <= interval[1]:
                 raise ClaimError(f"{name} = {interval}", "low <= high", where="Estimate")
 
+    def __repr__(self) -> str:
+        """Return effect, interval, p and n; the rest stands in the attributes."""
+        words = [f"effect {self.effect:.3g}"]
+        words += [f"[{self.ci[0]:.3g}, {self.ci[1]:.3g}]"] if self.ci is not None else []
+        more = [f"p = {self.p:.2g}"] if self.p is not None else []
+        more += [f"n = {self.n}"]
+        more += [f"nulls: {' and '.join(null.name for null in self.nulls)}"] if self.nulls else []
+        more += [f"caution: {self.caution}"] if self.caution else []
+        return f"<Estimate {', '.join([' '.join(words), *more])}>"
+
     @property
     def least_p(self) -> float:
         """The least p attainable: the largest over the nulls; 0 where no null has a granularity."""

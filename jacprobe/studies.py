@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from jacprobe.columns import Columns
 from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError, unknown_names
 from jacprobe.opening import open_study, study_names
 from jacprobe.patterns import fitting
-from jacprobe.requests import parse_control_role
+from jacprobe.requests import Request, parse_control_role
 from jacprobe.sources import Sources
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from jacprobe.cells import BatchRule
+    from jacprobe.judged import Judged
     from jacprobe.models.identity import Identity
     from jacprobe.probes.sae import SparseAutoencoder
-    from jacprobe.requests import Request
     from jacprobe.store.store import Store
     from jacprobe.stored.evidence import StoredEvidence
     from jacprobe.verdicts.claim import Claim
@@ -113,14 +113,63 @@ class Study:
     sources: Sources = field(default_factory=Sources, repr=False, compare=False)
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def evidence(self, claim: Claim) -> dict[str, Any]:
-        """Return the evidence of `claim` by argument name; everything is computed once per study.
+    def __repr__(self) -> str:
+        """Return name, roles with their lines, and what everything is judged by."""
+        roles = ", ".join(f"{role} ({entry.cell_line})" for role, entry in self.models.items()) or "no models"
+        others = f", evidence of others in {self.stored.tables.folder}" if self.stored is not None else ""
+        quick = f", quick look at {self.quick} knockdowns" if self.quick else ""
+        return f"<Study {self.name}: {roles}{others}; seed {self.seed}, batch {self.batch}{quick}>"
+
+    @property
+    def claims(self) -> Mapping[str, Claim]:
+        """Every claim of the suite, by id."""
+        from jacprobe.suite import load_rows, suite_root
+
+        return load_rows(suite_root() / "claims")
+
+    def judge(self, claim: Claim | str) -> Judged:
+        """Return the verdict on a claim, given by its id or as a row of one's own, judged with its whole family.
+
+        Estimates and evidence that the store has are read, others are measured once and kept.
+
+        Raises
+        ------
+        UnknownNameError
+            Where there is no claim of that id.
+        """
+        from jacprobe.judged import judging_of, known_claim, verdict_on
+
+        row = known_claim(self.claims, claim)
+        if self.claims.get(row.id) is not row:  # one's own, perhaps another one each time
+            return verdict_on(judging_of(self, {**self.claims, row.id: row}), row.id)
+        if "judging" not in self._cache:
+            self._cache["judging"] = judging_of(self, self.claims)
+        return verdict_on(self._cache["judging"], row.id)
+
+    @overload
+    def evidence(self, claim: Claim | str) -> dict[str, Any]: ...
+
+    @overload
+    def evidence(self, claim: Request) -> Any: ...
+
+    def evidence(self, claim: Claim | str | Request) -> Any:
+        """Return the evidence of a claim, given by itself or its id, by argument name; or that behind one request.
+
+        Everything is computed once per study.
 
         Raises
         ------
         EvidenceMissingError
             Where something that the claim needs is absent.
+        UnknownNameError
+            Where there is no claim of that id.
         """
+        if isinstance(claim, Request):
+            return self.resolve(claim)
+        if isinstance(claim, str):
+            from jacprobe.judged import known_claim
+
+            claim = known_claim(self.claims, claim)
         return {name: self.resolve(request) for name, request in claim.evidence.items()}
 
     def resolve(self, request: Request) -> Any:

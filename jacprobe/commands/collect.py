@@ -123,8 +123,8 @@ def plan(
     Example: jacprobe plan demo --probe jacobian --workers 2
     """
     from jacprobe.collect import Shard, require_whole
-    from jacprobe.commands.progress import working
     from jacprobe.plan import plan as made
+    from jacprobe.progress import working
 
     shards = [Shard.parse(text) for text in shard or ()]
     given = _Given(study, probe, kds, draws, seed, device, models, data, store, shared_store, None)

@@ -20,7 +20,7 @@ def doctor(run: Annotated[Path, typer.Argument(help="A State run folder.")], as_
 
     Example: jacprobe doctor runs/fewshot-hepg2
     """
-    from jacprobe.commands.progress import working
+    from jacprobe.progress import working
 
     with working(f"examining {run.name}"):
         from jacprobe.models.doctor import doctor as examine

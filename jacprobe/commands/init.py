@@ -40,7 +40,7 @@ def init(
     Example: jacprobe init my-study --models runs --data cells.h5ad
     """
     from jacprobe.columns import Columns
-    from jacprobe.commands.progress import working
+    from jacprobe.progress import working
 
     with working("reading run folders") as progress:
         from jacprobe.scaffold.make import Wanted, make_study

@@ -47,7 +47,7 @@ def compare(
 
     Example: jacprobe compare results/history/2025-11-02T10-00-00Z/verdicts.jsonl results/verdicts.jsonl --format md
     """
-    from jacprobe.commands.progress import working
+    from jacprobe.progress import working
     from jacprobe.report import comparison
     from jacprobe.terminal import stdout_style
 
@@ -115,7 +115,7 @@ def verify(
 
     Example: jacprobe verify results/verdicts.jsonl
     """
-    from jacprobe.commands.progress import working
+    from jacprobe.progress import working
     from jacprobe.store.store import Store as Kept
     from jacprobe.verdicts.chain import broken, head
     from jacprobe.verdicts.ledger import read_cut_ledger

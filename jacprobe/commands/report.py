@@ -24,7 +24,7 @@ def report(
 
     Example: jacprobe report --out to-show
     """
-    from jacprobe.commands.progress import working
+    from jacprobe.progress import working
     from jacprobe.report.site import build_site
     from jacprobe.report.write import write_page
     from jacprobe.results import LEDGER

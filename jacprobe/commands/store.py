@@ -58,7 +58,7 @@ def store_verify(
 
     Example: jacprobe store verify --mend
     """
-    from jacprobe.commands.progress import working
+    from jacprobe.progress import working
     from jacprobe.store.store import Store as Kept
     from jacprobe.store.upkeep import verify
 
@@ -82,9 +82,9 @@ def store_gc(
 
     Example: jacprobe store gc --dry-run
     """
-    from jacprobe.commands.progress import working
     from jacprobe.estimates import code_digest
     from jacprobe.kept import KEPT
+    from jacprobe.progress import working
     from jacprobe.store.store import Store as Kept
     from jacprobe.store.upkeep import gc
     from jacprobe.suite import suite_root

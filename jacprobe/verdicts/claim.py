@@ -131,13 +131,17 @@ class Claim:
             raise ClaimError("a claim with no measure", "a measure, or the criterion AllOf", where=self.id)
         if isinstance(self.measure, str):
             object.__setattr__(self, "measure", Measure(self.measure, self.options))
-        elif self.options:
+        elif self.options and self.options != getattr(self.measure, "options", None):
             raise ClaimError("options beside a function", "options of a measure given by its name", where=self.id)
         if self.family is not None and not self.criterion.uses_p:
             raise ClaimError(f"family {self.family!r}", "none for a criterion without a p", where=self.id)
         for name, request in self.evidence.items():
             if not isinstance(request, Request):
                 raise ClaimError(f"evidence {name} = {request!r}", "a request of jacprobe.requests", where=self.id)
+
+    def __repr__(self) -> str:
+        """Return id, finding and criterion."""
+        return f"<Claim {self.id}: {self.finding} Claimed: {self.statistic or 'all parts'} {self.criterion}>"
 
     @property
     def group(self) -> str:

@@ -1,4 +1,4 @@
-"""Showing on stderr that a command works: a bar where the number of steps is known, else the seconds that went by."""
+"""Showing on stderr, or in a notebook, that something works: how far it is, and the seconds that went by."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ def working(what: str) -> Iterator[Callable[[int, int, str], None]]:
     """Show `what`, and by the function yielded (done, total, now at) how far it is.
 
     Nothing is shown where stderr is no terminal. It vanishes when the work is done, so that nothing of it stands
-    between a command's results.
+    between the results.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
+    shown = console.is_terminal or console.is_jupyter
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bars:
         task = bars.add_task(what, total=None)
 
         def advance(done: int, total: int, now: str) -> None:
