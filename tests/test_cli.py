@@ -14,6 +14,9 @@ import typer
 
 from jacprobe.cli import app
 from jacprobe.commands.exit_codes import EXIT_CODES
+from jacprobe.verdicts.chain import chained, head
+from jacprobe.verdicts.ledger import write_ledger
+from tests.report.ledgers import few
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = {
@@ -130,3 +133,20 @@ def test_ledgers_that_cannot_be_compared_end_with_exit_code_2(tmp_path):
         assert run.returncode == 2
         assert len(run.stderr.splitlines()) == 1
     assert jacprobe("accept", str(tmp_path / "verdicts.jsonl"), "--reason", "x").returncode == 2
+
+
+def test_ledgers_are_verified_and_compared_for_machines(tmp_path):
+    lines = chained(few())
+    write_ledger(tmp_path / "old.jsonl", lines)
+    write_ledger(tmp_path / "new.jsonl", [{**lines[0], "effect": 0.4}, *lines[1:]])
+    good, bad = (
+        jacprobe("verify", str(tmp_path / name), "--chain-only", "--json") for name in ("old.jsonl", "new.jsonl")
+    )
+    assert (good.returncode, bad.returncode) == (0, 1)
+    assert json.loads(good.stdout) == {"lines": len(lines), "entries": 0, "wrong": [], "head": head(lines)}
+    assert "was changed" in json.loads(bad.stdout)["wrong"][0]
+    pair = ("compare", str(tmp_path / "old.jsonl"), str(tmp_path / "old.jsonl"), "--unpaired")
+    as_json, by_format = jacprobe(*pair, "--json"), jacprobe(*pair, "--format", "json")
+    assert as_json.returncode == 0
+    assert as_json.stdout == by_format.stdout
+    assert json.loads(as_json.stdout)["flips"] == 0

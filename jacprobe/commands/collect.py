@@ -161,11 +161,13 @@ def store_missing(
     Example: jacprobe store missing demo --store s3://bucket/evidence
     """
     from jacprobe.collect import missing_of, some
+    from jacprobe.progress import working
 
     given = _Given(study, probe, kds, draws, seed, device, models, data, store, shared_store, shard)
     work = given.work()
     opened = work.open()
-    left = missing_of(opened, given.tasks(opened), work.target())
+    with working("looking for what is there"):
+        left = missing_of(opened, given.tasks(opened), work.target())
     if as_json:
         rows = [
             {"probe": task.probe, "role": task.request.role, "draw": task.request.draw, "names": task.names}

@@ -20,4 +20,5 @@ def demo_build(
     """
     from jacprobe.demo.cli import build
 
+    typer.echo(f"seed {seed}", err=True)
     build(out, seed)

@@ -18,10 +18,12 @@ def store_list(store: Store = None, shared_store: SharedStore = None, as_json: J
 
     Example: jacprobe store list --json
     """
+    from jacprobe.progress import working
     from jacprobe.store.store import Store as Kept
     from jacprobe.store.upkeep import list_entries
 
-    found = list_entries(Kept.at(store, shared_store or ()))
+    with working("reading the entries"):
+        found = list_entries(Kept.at(store, shared_store or ()))
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in found], indent=1, default=str))
         return
@@ -37,10 +39,12 @@ def store_size(store: Store = None, shared_store: SharedStore = None, as_json: J
 
     Example: jacprobe store size --store evidence
     """
+    from jacprobe.progress import working
     from jacprobe.store.store import Store as Kept
     from jacprobe.store.upkeep import size
 
-    sizes = size(Kept.at(store, shared_store or ()))
+    with working("adding up"):
+        sizes = size(Kept.at(store, shared_store or ()))
     if as_json:
         typer.echo(json.dumps({str(path): count for path, count in sizes.items()}, indent=1))
         return
