@@ -141,15 +141,6 @@ def rank_with_control(
     return {"rank": int(1 + np.count_nonzero(ahead)), "of": len(everyone)}
 
 
-def explained_variance_ratio(J: FloatArray) -> float:
-    """Return `explained_variance_ratio_` of the first component of an uncentred truncated SVD (NB05).
-
-    The variance of the scores over the rows' total variance: a mean shared by all rows is in neither.
-    """
-    u, s, _ = np.linalg.svd(J, full_matrices=False)
-    return float((u[:, 0] * s[0]).var() / J.var(axis=0).sum())
-
-
 def share_of_negative(r: FloatArray) -> Mapping[str, float]:
     """Return the count of r < 0, called anti-correlated, and of r > .4, without any test (NB04)."""
     return {"negative": int(np.count_nonzero(r < 0)), "above_0.4": int(np.count_nonzero(r > 0.4)), "of": len(r)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jacprobe.stats import enrichment, panel_contrast, percentile_rank, published, vector_contrast
+from jacprobe.stats import enrichment, leading_share, panel_contrast, percentile_rank, published, vector_contrast
 from jacprobe.verdicts.criteria import Above, Equivalent
 from jacprobe.verdicts.judge import Verdict, judge
 
@@ -118,7 +118,8 @@ def test_the_share_of_variance_is_that_of_scikit_learn(rng):
     decomposition = pytest.importorskip("sklearn.decomposition")
     J = rng.normal(size=(20, 50)) + 2 * rng.normal(size=50)
     svd = decomposition.TruncatedSVD(3, algorithm="arpack").fit(J)
-    assert published.explained_variance_ratio(J) == pytest.approx(svd.explained_variance_ratio_[0], rel=1e-10)
+    share = leading_share(J.reshape(20, 10, 5)).as_published["nb05_explained_variance_ratio"]
+    assert share == pytest.approx(svd.explained_variance_ratio_[0], rel=1e-10)
 
 
 def test_naive_pairs_call_hubs_coherent(rng):
