@@ -67,7 +67,13 @@ def main() -> None:
             _tell(given.out, counts, faults)
 
     options = [f"-max_total_time={given.seconds}", f"-seed={given.seed}", "-timeout=30", "-rss_limit_mb=3000"]
-    options += ["-max_len=40000", "-len_control=0", "-print_final_stats=1", str(corpus)]
+    options += [
+        "-max_len=40000",
+        "-len_control=0",
+        "-print_final_stats=1",
+        f"-artifact_prefix={given.out}/",
+        str(corpus),
+    ]
     atheris.Setup([sys.argv[0], *options], one)
     try:
         atheris.Fuzz()
