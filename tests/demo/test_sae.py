@@ -181,7 +181,7 @@ def tiny_family(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def draw_cells(_truth, _line, knockdown, rng):
         return np.abs(rng.normal(size=(len(knockdown), 23))).astype(np.float32), None
 
-    def read_cells(_path, model, cell_line, _columns):
+    def read_cells(_path, model, cell_line):
         cells = control_cells(40, seed=len(cell_line)).astype(np.float32)
         return xr.DataArray(cells, dims=("cell", "gene"), coords={"gene": list(model.genes)})
 
