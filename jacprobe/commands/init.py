@@ -40,7 +40,10 @@ def init(
     Example: jacprobe init my-study --models runs --data cells.h5ad
     """
     from jacprobe.columns import Columns
+    from jacprobe.coverage import answerable
+    from jacprobe.opening import open_study
     from jacprobe.progress import working
+    from jacprobe.suite import load_rows, suite_root
 
     with working("reading run folders") as progress:
         from jacprobe.scaffold.make import Wanted, make_study
@@ -61,6 +64,8 @@ def init(
     for said, texts in (("guessed", made.guesses), ("not guessed", made.unknown)):
         for text in texts:
             typer.echo(inert(f"{said}  {text}", 1000))
+    known, there = load_rows(suite_root() / "claims"), open_study(study).models
+    typer.echo(f"{len(answerable(known, there))} of {len(known)} claims need no model but these")
     typer.echo(f"Judge it with: pytest claims/ --study {inert(study)}")
 
 

@@ -68,6 +68,10 @@ def make_study(wanted: Wanted, progress: Callable[[int, int, str], None] | None 
         Where what was written is no study that opens.
     """
     _require_new(wanted.folder)
+    if not wanted.models.is_dir():
+        raise InputError(f"{wanted.models} is not there", "a folder of run folders", "Check the path.", "--models")
+    if not wanted.data.is_file():
+        raise InputError(f"{wanted.data} is not there", "an h5ad file of control cells", "Check the path.", "--data")
     found, unusable = find_runs(wanted.models, wanted.adapter, wanted.checkpoint, progress)
     asked = {role: _named(path, found, unusable) for role, path in wanted.roles.items()}
     if not found:
@@ -100,7 +104,7 @@ def _require_new(folder: Path) -> None:
             f"{folder} is there already",
             "a folder to be made",
             "Nothing was touched: give another name, or move it.",
-            "STUDY",
+            "init",
         )
 
 

@@ -65,6 +65,7 @@ def test_a_written_study_runs_with_nothing_but_its_name(runs, renamed, tmp_path)
     program = "from jacprobe.cli import main; main()"
     init = run("-c", program, "init", study, "--models", str(runs), "--data", str(renamed))
     assert init.returncode == 0, init.stderr
+    assert "147 of 147 claims need no model but these" in init.stdout
     assert f"Judge it with: pytest claims/ --study {study}" in init.stdout
     chosen = ["nb02-splicing-coherent", "instrument-gene-and-knockdown-names"]
     places = ("--results", str(tmp_path / "results"), "--store", str(tmp_path / "store"))
@@ -144,6 +145,8 @@ def test_roles_and_lines_may_be_given(wanted, runs):
         ({"adapter": "statee"}, "unknown adapter 'statee'"),
         ({"checkpoint": "last"}, "last"),
         ({"data": DEMO / "study.toml"}, "not readable as h5ad"),
+        ({"data": DEMO / "none.h5ad"}, "none.h5ad is not there; wanted an h5ad file"),
+        ({"models": DEMO / "none"}, "none is not there; wanted a folder of run folders"),
     ],
 )
 def test_what_is_given_wrongly_is_named(wanted, change, message):
