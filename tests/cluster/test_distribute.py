@@ -80,6 +80,7 @@ def wait_for_chunks(store, number, process, seconds=600):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="finds worker processes in /proc")
 def test_a_worker_killed_in_mid_collection_costs_nothing_but_time(jacprobe, long_study, tmp_path):
     jacobians = ("--probe", "jacobian")
@@ -98,6 +99,7 @@ def test_a_worker_killed_in_mid_collection_costs_nothing_but_time(jacprobe, long
     assert not list(store.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_an_interrupt_finishes_what_is_computed_and_the_same_command_goes_on(jacprobe, long_study, tmp_path):
     collect = ("collect", long_study, "--probe", "jacobian", "--store", tmp_path, "--scheduler", "local:2")
     process = jacprobe.start(*collect)
@@ -194,6 +196,7 @@ def test_an_unreachable_scheduler_is_told_within_ten_seconds(small_study):
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")
 def test_workers_write_to_an_object_store(jacprobe, s3, small_study, alone):
     from jacprobe.store.objects import ObjectStore

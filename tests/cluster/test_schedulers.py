@@ -92,7 +92,7 @@ def test_where_there_is_no_slurm_it_is_said(jacprobe, small_study, tmp_path):
     (tmp_path / "jobs.toml").write_text('memory = "4GB"\nwalltime = "01:00:00"\n')
     run = jacprobe("collect", small_study, "--store", tmp_path / "store", "--slurm", tmp_path / "jobs.toml")
     assert run.returncode == 2
-    assert run.stderr.startswith("jacprobe: --slurm: no sbatch on this machine")
+    assert run.stderr.splitlines()[-1].startswith("jacprobe: --slurm: no sbatch on this machine")
     assert "--shard i/n" in run.stderr
 
 

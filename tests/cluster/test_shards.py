@@ -55,6 +55,7 @@ def test_what_is_no_shard_is_refused(text):
         Shard.parse(text)
 
 
+@pytest.mark.slow
 def test_array_jobs_fill_a_store_and_a_missing_one_is_named(jacprobe, small_study, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert jacprobe("collect", small_study, "--store", whole).returncode == 0
