@@ -28,6 +28,7 @@ def alone(small_study, tmp_path_factory):
     return chunks(store)
 
 
+@pytest.mark.slow
 def test_two_workers_write_what_one_process_writes_and_nothing_twice(jacprobe, small_study, alone, tmp_path):
     collect = ("collect", small_study, "--store", tmp_path, "--scheduler", "local:2")
     first = jacprobe(*collect)

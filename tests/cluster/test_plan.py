@@ -38,6 +38,7 @@ def test_sizes_are_those_of_the_run_folder(small_study, tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_bytes_are_those_that_are_written_and_nothing_is_left_to_plan(jacprobe, small_study, tmp_path):
     planning = ("plan", small_study, "--probe", "delta", "--probe", "jacobian", "--store", tmp_path, "--json")
     before = jacprobe(*planning)

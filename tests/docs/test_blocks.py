@@ -114,6 +114,7 @@ def shell(source: str, where: str, folder: Path, settings: dict[str, str]) -> No
     assert run.returncode == 0, f"{where}\n{source}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [name for name, found in BLOCKS.items() if found])
 def test_the_blocks_of_a_page_run(page: str, clone: Path):
     names: dict[str, object] = {}
@@ -140,6 +141,7 @@ def run(block: Block, clone: Path, names: dict[str, object]) -> None:
         yaml.safe_load(block.source)
 
 
+@pytest.mark.slow
 def test_the_workflow_of_the_page_runs(clone: Path):
     (workflow,) = (block for block in BLOCKS["docs/retraining-in-ci.md"] if block.language == "yaml")
     told = yaml.safe_load(workflow.source)

@@ -141,6 +141,7 @@ def test_axe_finds_no_violation_and_nothing_is_wider_than_the_window(shown, repo
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_ten_thousand_claims_open_in_three_seconds_and_are_found_in_one(shown, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(page(overview(many(10_000)), sha256="ef" * 32), encoding="utf-8")
