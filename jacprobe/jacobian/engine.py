@@ -124,8 +124,7 @@ def prepare(
     through_modules = _switchable(how, model)
     on_cpu = model.device.type == "cpu"
 
-    def spread(pert: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return encoded.expand(len(pert), *encoded.shape), pert, batch.expand(len(pert), *batch.shape)
+    spread = _spread(encoded, batch)
 
     def generic(pert: Tensor, at_once: int) -> Tensor:
         with through_modules.switched():
@@ -180,8 +179,7 @@ def prepare_by_cells(
     how = choose(model.device, model.dtype, gemm)
     through_modules = _switchable(how, model)
 
-    def spread(pert: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return encoded.expand(len(pert), *encoded.shape), pert, batch.expand(len(pert), *batch.shape)
+    spread = _spread(encoded, batch)
 
     def generic(pert: Tensor, at_once: int) -> Tensor:
         with through_modules.switched():
@@ -206,6 +204,11 @@ def prepare_by_cells(
         )
     at_once = _directions_at_once(model, encoded, encoded.shape[-1])
     return Engine("generic", through_modules, why, at_once, generic)
+
+
+def _spread(encoded: Tensor, batch: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """Return what gives the same encoded cells and batches to each of several perturbations."""
+    return lambda pert: (encoded.expand(len(pert), *encoded.shape), pert, batch.expand(len(pert), *batch.shape))
 
 
 def _switchable(how: Gemm, model: DifferentiableInPert) -> Gemm:

@@ -33,8 +33,7 @@ from jacprobe.models.run_folder import (
     read_run_folder,
 )
 from jacprobe.models.state import built, fitting_weights, model_class
-from jacprobe.models.state_identity import PACKAGES, run_provenance
-from jacprobe.models.weights import weights_sha256
+from jacprobe.models.state_identity import identity_of, run_provenance
 
 if TYPE_CHECKING:
     from jacprobe.models.protocol import PerturbationModel
@@ -205,18 +204,11 @@ def identify_sibling(kind: Sibling, path: Path, checkpoint: str) -> Identity:
     """Return the identity of a sibling's run folder."""
     run = read_run_folder(path, checkpoint, kind.of)
     weights = {name: value.float() for name, value in predicting_weights(run.state_dict).items()}
-    sha256 = weights_sha256(weights | _table(kind, path, checkpoint))
-    return Identity(
-        genes=run.genes,
-        perturbations=run.perturbations,
-        control=run.control,
-        batches=run.batches or NO_BATCH,
-        cell_set_len=int(run.hyperparameters.get("cell_set_len", 0)),
-        split=run.split.tags,
-        weights_sha256=sha256,
-        provenance={**_provenance(kind, run), "weights_sha256": sha256},
+    return identity_of(
+        run,
+        weights | _table(kind, path, checkpoint),
+        _provenance(kind, run),
         latent_dim=int(run.hyperparameters.get("hidden_dim", 0)) if kind.model else 0,
-        packages=PACKAGES,
     )
 
 

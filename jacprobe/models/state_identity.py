@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from torch import Tensor
+
 Mask = Literal["bidirectional", "causal"]
 PACKAGES = ("arc-state", "transformers")
 
@@ -22,6 +24,19 @@ def identify(path: str | Path, checkpoint: str = "best") -> Identity:
     """Return the identity of a run folder; what cannot be read is refused as by `load_run`."""
     run = read_run_folder(path, checkpoint)
     weights = {name: value.float() for name, value in predicting_weights(run.state_dict).items()}
+    return identity_of(
+        run,
+        weights,
+        run_provenance(run),
+        latent_dim=int(run.hyperparameters.get("hidden_dim", 0)),
+        n_layers=int(run.hyperparameters.get("transformer_backbone_kwargs", {}).get("num_hidden_layers", 0)),
+    )
+
+
+def identity_of(
+    run: RunFolder, weights: Mapping[str, Tensor], provenance: Mapping[str, str], *, latent_dim: int, n_layers: int = 0
+) -> Identity:
+    """Return the identity of a run of arc-state's, whose predictions depend on `weights` alone."""
     sha256 = weights_sha256(weights)
     return Identity(
         genes=run.genes,
@@ -31,10 +46,10 @@ def identify(path: str | Path, checkpoint: str = "best") -> Identity:
         cell_set_len=int(run.hyperparameters.get("cell_set_len", 0)),
         split=run.split.tags,
         weights_sha256=sha256,
-        provenance={**run_provenance(run), "weights_sha256": sha256},
+        provenance={**provenance, "weights_sha256": sha256},
         packages=PACKAGES,
-        latent_dim=int(run.hyperparameters.get("hidden_dim", 0)),
-        n_layers=int(run.hyperparameters.get("transformer_backbone_kwargs", {}).get("num_hidden_layers", 0)),
+        latent_dim=latent_dim,
+        n_layers=n_layers,
     )
 
 

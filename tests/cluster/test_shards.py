@@ -15,7 +15,7 @@ from jacprobe.requests import Delta, Jacobian
 from tests.cluster.conftest import chunks
 
 NAMES = tuple(f"KD{i}" for i in range(100))
-TODO = [
+TASKS = [
     Task(Delta("a"), NAMES),
     Task(Jacobian("a"), NAMES[:7]),
     Task(Delta("b"), NAMES),
@@ -24,13 +24,13 @@ TODO = [
 
 
 def test_blocks_are_what_is_computed_together():
-    assert [len(block.names) for block in TODO[0].blocks] == [32, 32, 32, 4]
-    assert [block.names for block in TODO[1].blocks] == [(name,) for name in NAMES[:7]]
+    assert [len(block.names) for block in TASKS[0].blocks] == [32, 32, 32, 4]
+    assert [block.names for block in TASKS[1].blocks] == [(name,) for name in NAMES[:7]]
 
 
 @given(n=st.integers(1, 40), kds=st.integers(1, 100))
 def test_shards_do_every_name_once_and_alike(n, kds):
-    todo = [replace(task, names=task.names[:kds]) for task in TODO]
+    todo = [replace(task, names=task.names[:kds]) for task in TASKS]
     parts = [of_shard(todo, Shard(i, n)) for i in range(1, n + 1)]
     for task in todo:
         dealt = [name for part in parts for own in part if own.request == task.request for name in own.names]
@@ -42,11 +42,11 @@ def test_shards_do_every_name_once_and_alike(n, kds):
 
 def test_shards_that_miss_and_overlap_are_named():
     with pytest.raises(InputError, match=r"nobody does delta a draw 0 KD32, .*and \d+ more; wanted shards 1/n to n/n"):
-        require_whole(TODO, [Shard(1, 2)])
+        require_whole(TASKS, [Shard(1, 2)])
     with pytest.raises(InputError, match="1/2 and 1/3 both do delta a draw 0 KD0, delta a draw 0 KD1"):
-        require_whole(TODO, [Shard(1, 2), Shard(2, 2), Shard(1, 3)])
+        require_whole(TASKS, [Shard(1, 2), Shard(2, 2), Shard(1, 3)])
     with pytest.raises(InputError, match="2/2 and 2/2 both do"):
-        require_whole(TODO, [Shard(1, 2), Shard(2, 2), Shard(2, 2)])
+        require_whole(TASKS, [Shard(1, 2), Shard(2, 2), Shard(2, 2)])
 
 
 @pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/2/3", "1.0/2"])
