@@ -1,4 +1,4 @@
-"""npm's `allure` at a pinned version, installed once into the user's cache and run with Node."""
+"""npm's `allure` at a pinned version, installed into the user's cache when that is asked for, and run with Node."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ PINNED = Path(__file__).parent / "npm"
 VERSION: str = json.loads((PINNED / "package.json").read_text(encoding="utf-8"))["dependencies"]["allure"]
 OLDEST_NODE = 20
 _CLI = Path("node_modules", "allure", "cli.js")
+INSTALL = "Run once: jacprobe report --install-allure (needs npm and a connection); later reports need neither."
+_WANTED = f"Node {OLDEST_NODE} or newer, with npm"
+_MEND = "Install nodejs and npm (https://nodejs.org); then, once, with a connection: jacprobe report --install-allure."
 _PATIENCE = 300.0  # seconds for an installation, and for a report
 
 
@@ -55,7 +58,7 @@ class Allure:
 
 
 def find_allure(cache: Path | None = None) -> Allure:
-    """Return Allure's command line, installed first where it is not.
+    """Return Allure's command line where it is installed; nothing is fetched.
 
     Parameters
     ----------
@@ -65,13 +68,34 @@ def find_allure(cache: Path | None = None) -> Allure:
     Raises
     ------
     NoAllureError
-        Where Node or npm is absent or too old, or npm cannot fetch the package; one line that says what to install.
+        Where Node is absent or too old, or Allure is not installed; one line that says what to do.
+    """
+    node = _node()
+    home = _home(cache or _cache())
+    if not _whole(home):
+        raise NoAllureError(f"allure {VERSION} is not installed", mend=INSTALL)
+    return Allure(node, home / _CLI)
+
+
+def install_allure(cache: Path | None = None) -> Path:
+    """Have npm fetch Allure from its registry, where it is not installed; return the folder that it is in.
+
+    Parameters
+    ----------
+    cache
+        Folder that holds installations; the user's cache by default.
+
+    Raises
+    ------
+    NoAllureError
+        Where Node or npm is absent or too old, npm cannot fetch the package, or the cache cannot be written.
     """
     from filelock import FileLock, Timeout
 
-    node, npm = _programs()
+    _node()
+    npm = _program("npm")
     cache = cache or _cache()
-    home = cache / f"allure-{VERSION}"
+    home = _home(cache)
     if not _whole(home):
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -86,23 +110,30 @@ def find_allure(cache: Path | None = None) -> Allure:
             raise NoAllureError(
                 f"not writable: {error}", "a cache folder that can be written", "Set XDG_CACHE_HOME.", cache
             ) from error
-    return Allure(node, home / _CLI)
+    return home
 
 
-def _programs() -> tuple[str, str]:
-    wanted = f"Node {OLDEST_NODE} or newer, with npm"
-    mend = f"Install nodejs and npm for the Allure report (https://nodejs.org); npm then fetches allure {VERSION}."
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise NoAllureError(f"no {'node' if node is None else 'npm'} on the PATH", wanted, mend)
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise NoAllureError(f"no {name} on the PATH", _WANTED, _MEND)
+    return found
+
+
+def _node() -> str:
+    node = _program("node")
     try:
         said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoAllureError(f"node does not run: {error}", wanted, mend) from error
+        raise NoAllureError(f"node does not run: {error}", _WANTED, _MEND) from error
     found = re.match(r"v(\d+)\.", said)
     if found is None or int(found.group(1)) < OLDEST_NODE:
-        raise NoAllureError(f"Node {said.strip() or 'of no version'}", wanted, mend)
-    return node, npm
+        raise NoAllureError(f"Node {said.strip() or 'of no version'}", _WANTED, _MEND)
+    return node
+
+
+def _home(cache: Path) -> Path:
+    return cache / f"allure-{VERSION}"
 
 
 def _cache() -> Path:
@@ -127,7 +158,7 @@ def _install(npm: str, home: Path) -> None:
             shutil.copyfile(file, fresh / file.name)
         options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
         retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=60000")
-        mend = "Make the report once with a connection to npm's registry; later ones need none."
+        mend = "It needs a connection to npm's registry; later reports need none."
         _run([npm, "ci", *options, *retries], fresh, f"npm, which fetches allure {VERSION} once,", mend)
         if not _whole(fresh):
             raise NoAllureError("npm installed no allure", f"allure {VERSION}", "Install a newer npm.")

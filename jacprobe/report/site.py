@@ -43,7 +43,7 @@ class Site:
     pages
         The pages that were written; none where Allure cannot be run here.
     reason
-        Why there are none, in one line that says what to install.
+        Why there are none, in one line that says what to do.
     """
 
     pages: tuple[Path, ...] = ()

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from jacprobe.cli import app
 from jacprobe.errors import JacprobeError
+from jacprobe.report.node import NoAllureError
 from jacprobe.report.site import Site
 from jacprobe.verdicts.ledger import write_ledger
 from tests.report.ledgers import few
@@ -38,6 +39,27 @@ def test_it_names_what_it_wrote_and_what_is_missing_for_allure(tmp_path, sites):
     assert markdown == str(tmp_path / "out" / "verdicts.md")
     assert reason == "no Allure report: install Node"
     assert sites == [(tmp_path, tmp_path / "out")]
+
+
+def test_allure_is_installed_where_that_is_asked_for_and_not_otherwise(tmp_path, sites, monkeypatch):
+    asked = []
+    monkeypatch.setattr("jacprobe.report.node.install_allure", lambda: asked.append(sites[:]) or tmp_path / "home")
+    write_ledger(tmp_path / "verdicts.jsonl", few())
+    assert report("--results", tmp_path, "--store", tmp_path / "store").exit_code == 0
+    assert asked == []
+    run = report("--results", tmp_path, "--store", tmp_path / "store", "--install-allure")
+    assert run.exit_code == 0, run.output
+    assert len(asked) == 1
+    assert f"is installed ({tmp_path / 'home'})" in run.output.splitlines()[0]
+
+
+def test_an_installation_that_fails_ends_the_command_before_it_writes(tmp_path, sites, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    write_ledger(tmp_path / "verdicts.jsonl", few())
+    run = report("--results", tmp_path, "--store", tmp_path / "store", "--install-allure")
+    assert isinstance(run.exception, NoAllureError)
+    assert "Install nodejs and npm" in str(run.exception)
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_it_writes_into_the_results_folder_unless_told_otherwise(tmp_path, sites):

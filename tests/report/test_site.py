@@ -16,7 +16,7 @@ import pytest
 from jacprobe.errors import JacprobeError, StudyError
 from jacprobe.report.flips import flips_table
 from jacprobe.report.history import earlier_runs, history, read_run
-from jacprobe.report.node import VERSION, NoAllureError, find_allure
+from jacprobe.report.node import VERSION, NoAllureError, find_allure, install_allure
 from jacprobe.report.site import CATEGORIES, build_site, configuration
 from jacprobe.report.standalone import standalone
 from jacprobe.verdicts.judge import Verdict
@@ -56,29 +56,38 @@ def results(folder: Path) -> Path:
     return folder
 
 
+def installed(cache: Path) -> Path:
+    cli = cache / f"allure-{VERSION}" / "node_modules" / "allure" / "cli.js"
+    cli.parent.mkdir(parents=True)
+    cli.write_text("ok")
+    (cache / f"allure-{VERSION}" / "package-lock.json").write_text("{}")
+    return cli
+
+
 @pytest.mark.parametrize(
-    ("scripts", "said"),
+    ("scripts", "there", "said"),
     [
-        ({}, "no node on the PATH"),
-        ({"node": NODE}, "no npm on the PATH"),
-        ({"node": 'echo "v18.20.4"', "npm": NPM}, "Node v18.20.4; wanted Node 20 or newer"),
-        ({"node": "exit 1", "npm": NPM}, "Node of no version"),
-        ({"node": NODE, "npm": "echo 'npm error code ENOTFOUND' >&2; echo 'npm error network down' >&2; exit 1"},
-         f"allure {VERSION} once, failed: npm error network down"),
-        ({"node": NODE, "npm": "true"}, "npm installed no allure"),
-        ({"node": 'if [ "$1" = --version ]; then echo v20.1.0; else echo cannot >&2; exit 3; fi', "npm": NPM},
+        ({}, True, "no node on the PATH"),
+        ({"node": 'echo "v18.20.4"'}, True, "Node v18.20.4; wanted Node 20 or newer"),
+        ({"node": "exit 1"}, True, "Node of no version"),
+        ({"node": NODE, "npm": NPM}, False,
+         f"allure {VERSION} is not installed. Run once: jacprobe report --install-allure"),
+        ({"node": 'if [ "$1" = --version ]; then echo v20.1.0; else echo cannot >&2; exit 3; fi'}, True,
          "allure generate failed: cannot"),
-        ({"node": NODE, "npm": NPM}, "allure made no page awesome"),
+        ({"node": NODE}, True, "allure made no page awesome"),
     ],
 )  # fmt: skip
-def test_what_is_wanting_is_a_reason_of_one_line_and_no_error(tmp_path, programs, scripts, said):
+def test_what_is_wanting_is_a_reason_of_one_line_and_no_error(tmp_path, programs, scripts, there, said):
     programs(**scripts)
+    if there:
+        installed(tmp_path / "cache")
     site = build_site(results(tmp_path / "results"), tmp_path / "out", cache=tmp_path / "cache")
     assert site.pages == ()
     assert site.reason is not None
     assert said in site.reason
     assert "\n" not in site.reason
     assert not (tmp_path / "out" / "allure-report").exists()
+    assert not (tmp_path / "count").exists(), "npm was started, which nobody asked for"
 
 
 def test_without_node_the_reason_says_what_to_install(tmp_path, programs):
@@ -91,21 +100,40 @@ def test_allure_is_installed_once_and_again_where_the_installation_was_cut(tmp_p
     cache, home = tmp_path / "cache", tmp_path / "cache" / f"allure-{VERSION}"
     left = cache / f".allure-{VERSION}-killed"
     left.mkdir(parents=True)
+    assert install_allure(cache) == home
     assert find_allure(cache).cli == home / "node_modules" / "allure" / "cli.js"
-    find_allure(cache)
+    install_allure(cache)
     assert (tmp_path / "count").read_text() == ".\n"
     assert not left.exists()
     (home / "node_modules" / "allure" / "cli.js").unlink()
-    find_allure(cache)
+    with pytest.raises(NoAllureError, match="is not installed"):
+        find_allure(cache)
+    install_allure(cache)
     assert (tmp_path / "count").read_text() == ".\n.\n"
     assert sorted(path.name for path in cache.iterdir()) == [home.name, "allure.lock"]
 
 
 def test_a_failed_installation_leaves_nothing_that_looks_like_one(tmp_path, programs):
     programs(node=NODE, npm=f"{NPM}; exit 1")
-    with pytest.raises(NoAllureError):
-        find_allure(tmp_path / "cache")
+    with pytest.raises(NoAllureError, match="which fetches allure"):
+        install_allure(tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["allure.lock"]
+
+
+@pytest.mark.parametrize(
+    ("scripts", "said"),
+    [
+        ({"npm": NPM}, "no node on the PATH"),
+        ({"node": NODE}, "no npm on the PATH"),
+        ({"node": NODE, "npm": "echo 'npm error code ENOTFOUND' >&2; echo 'npm error network down' >&2; exit 1"},
+         f"allure {VERSION} once, failed: npm error network down"),
+        ({"node": NODE, "npm": "true"}, "npm installed no allure"),
+    ],
+)  # fmt: skip
+def test_an_installation_that_was_asked_for_and_cannot_be_is_an_error(tmp_path, programs, scripts, said):
+    programs(**scripts)
+    with pytest.raises(NoAllureError, match=re.escape(said)):
+        install_allure(tmp_path / "cache")
 
 
 def test_the_pinned_version_is_the_one_of_the_lock_file():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jacprobe.report.allure import anchor, write_allure
-from jacprobe.report.node import NoAllureError, find_allure
+from jacprobe.report.node import NoAllureError, install_allure
 from jacprobe.report.site import Site, build_site
 from jacprobe.results import ALLURE, Results
 from jacprobe.verdicts.judge import Verdict
@@ -31,7 +31,7 @@ SHOWN = {"passed": "SUPPORTED", "failed": "REFUTED", "unknown": "INCONCLUSIVE", 
 @pytest.fixture(scope="module", autouse=True)
 def _allure() -> None:
     try:
-        find_allure()
+        install_allure()
     except NoAllureError as error:
         pytest.skip(str(error))
 

@@ -35,8 +35,8 @@ socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refused
 def without_network(tmp_path: Path) -> dict[str, str]:
     """Return an environment in which Python starts without network, and notes in `tried` what it was asked for."""
     (tmp_path / "sitecustomize.py").write_text(BLOCKED.format(tried=str(tmp_path / "tried")))
-    for name in ("node", "npm"):  # the Allure report is npm's, which fetches it the first time: not of this test
-        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+    for name, script in (("node", "echo v20.1.0"), ("npm", f"echo npm >> '{tmp_path / 'tried'}'; exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     paths = {name: os.pathsep.join([str(tmp_path), more]) for name, more in (("PYTHONPATH", str(ROOT)), ("PATH", PATH))}
     return os.environ | paths | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -59,9 +59,16 @@ def test_a_claim_is_judged_and_reported_without_network(without_network, tmp_pat
     judged = run(without_network, "-m", "pytest", "claims", "--study", "demo", *claim)
     assert judged.returncode == 0, judged.stdout[-2000:] + judged.stderr[-2000:]
     program = "from jacprobe.cli import main; main()"
-    shown = run(without_network, "-c", program, "report", "--results", tmp_path / "results", "--out", tmp_path / "out")
-    assert (tmp_path / "out" / "report.html").is_file(), shown.stdout + shown.stderr
-    assert not (tmp_path / "tried").exists()
+    report = ("-c", program, "report", "--results", tmp_path / "results", "--out", tmp_path / "out")
+    shown = run(without_network, *report)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert "no Allure report: allure" in shown.stdout
+    assert "jacprobe report --install-allure" in shown.stdout
+    assert not (tmp_path / "tried").exists(), "npm or a connection was tried, which nobody asked for"
+    asked = run(without_network, *report, "--install-allure")
+    assert asked.returncode == 2
+    assert (tmp_path / "tried").read_text() == "npm\n"
 
 
 def test_nothing_of_the_package_opens_a_connection_but_the_hub_and_the_cluster():
