@@ -1,19 +1,20 @@
-"""Gene sets: those that the suite ships, the study's own over them, and terms of a GMT file in place of stand-ins."""
+"""Gene sets: those that the suite ships, the study's own over them, terms of a GMT file; and who is a member."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.errors import StudyError, unknown_names
-from jacprobe.patterns import compiled
+from jacprobe.errors import EvidenceMissingError, StudyError, unknown_names
+from jacprobe.patterns import compiled, fitting
 from jacprobe.suite import read_toml, suite_root
 from jacprobe.texts import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _LARGEST_GMT = 2**28  # bytes; the whole of MSigDB is some 50 MB
+_PANEL = ("regulators", "targets", "pathway_kds", "control_kds")
 
 
 def gene_sets(own: Mapping[str, Any], gmt: Path | None = None) -> dict[str, Any]:
@@ -79,6 +80,52 @@ def _require_usable(name: str, one: Mapping[str, Any]) -> None:
                         "a regular expression without repeats in repeats",
                         where="study.toml",
                     ) from error
+
+
+def defined(sets: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    """Return the definition of a set of the study `where`.
+
+    Raises
+    ------
+    EvidenceMissingError
+        Where there is none of that name.
+    """
+    if name not in sets:
+        raise EvidenceMissingError(str(unknown_names("gene set", [name], list(sets), where=where)))
+    found: Mapping[str, Any] = sets[name]
+    return found
+
+
+def members(definition: Mapping[str, Any], variant: str, among: Sequence[str]) -> tuple[str, ...]:
+    """Return the members of a set among some names, in their order.
+
+    Names `not_counted` were picked after looking: they are no members of the cleaned definition, by which families
+    are tested, though a pattern fits them; nor of the published one where there is no other.
+    """
+    chosen = _of_variant(definition, variant)
+    counted_all = chosen is definition and "clean" in definition
+    left_out = set() if counted_all else set(definition.get("not_counted", ()))
+    listed, matching = set(chosen.get("genes", ())), fitting(chosen.get("patterns", ()), among)
+    return tuple(name for name in among if (name in listed or name in matching) and name not in left_out)
+
+
+def panel(definition: Mapping[str, Any], variant: str, name: str, where: str) -> dict[str, list[str]]:
+    """Return regulators, targets, pathway and control knockdowns of the panel `name` of the study `where`.
+
+    Raises
+    ------
+    EvidenceMissingError
+        Where the set is no panel.
+    """
+    chosen = _of_variant(definition, variant)
+    if any(part not in chosen for part in _PANEL):
+        raise EvidenceMissingError(f"gene set {name} is no panel", f"one with {', '.join(_PANEL)}", where=where)
+    return {part: list(chosen[part]) for part in _PANEL}
+
+
+def _of_variant(definition: Mapping[str, Any], variant: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = definition.get("clean", definition) if variant == "clean" else definition
+    return found
 
 
 def read_gmt(path: Path) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from jacprobe.errors import ClaimError, EvidenceMissingError
 from jacprobe.estimate import Estimate
 from jacprobe.estimates import BusyError, obtain
 from jacprobe.requests import EveryRole, IfThere
+from jacprobe.roles import trainings
 from jacprobe.streams import stream
 from jacprobe.suite import suite_root
 from jacprobe.verdicts.comparison import Outcome, compare, to_pair
@@ -235,7 +236,7 @@ class Judging:
 
     def _over_trainings(self, claim: Claim, first: Estimate) -> Estimate:
         """Return the estimate over all trainings of the claim's models, where the study has several."""
-        further = sorted({role.partition("@")[2] for role in self.models(claim) if "@" in role})
+        further = trainings(self.models(claim))
         if not further:
             return first
         from jacprobe.stats.trainings import over_trainings

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import CapabilityMissingError
-from jacprobe.requests import Delta, InputJacobian, Jacobian, Knockout, OverCells, Request, parse_control_role
+from jacprobe.requests import Delta, InputJacobian, Jacobian, Knockout, OverCells, Request
+from jacprobe.roles import parse_control_role
 
 if TYPE_CHECKING:
     import numpy as np

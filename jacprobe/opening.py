@@ -10,6 +10,7 @@ from jacprobe import hub
 from jacprobe.columns import Columns
 from jacprobe.errors import StudyError, unknown_names
 from jacprobe.gene_sets import gene_sets
+from jacprobe.roles import ModelEntry
 from jacprobe.suite import read_toml, suite_root
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from jacprobe.cells import BatchRule
     from jacprobe.stored.evidence import StoredEvidence
-    from jacprobe.studies import ModelEntry, Study
+    from jacprobe.studies import Study
 
 _ASK = "Give what lies elsewhere by --models, --model or --data."
 
@@ -190,7 +191,6 @@ def _layer(table: Mapping[str, Any], folder: Path) -> int | None:
 def _models(folder: Path, table: Mapping[str, Any], given: Given) -> dict[str, ModelEntry]:
     """Return the models that are to be judged: given ones in place of the study's own."""
     from jacprobe.models.adapters import DEFAULT, require_installed
-    from jacprobe.studies import ModelEntry
 
     entries: Mapping[str, Any] = table["models"]
     unknown = [role for role in given.model if role not in entries]

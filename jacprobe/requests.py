@@ -6,25 +6,11 @@ A request names a model by its *role* in the study ("fewshot/hepg2"). Requests n
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
-Control = Literal["untrained", "random-body", "random-encoder", "permuted-onehot", "linear-surrogate", "mean-shift"]
+from jacprobe.roles import Control
+
 Variant = Literal["published", "clean"]
-
-
-def control_role(role: str, control: Control, copy: int) -> str:
-    """Return the role of a control copy of the model of `role`: "fewshot/hepg2#untrained-3"."""
-    return f"{role}#{control}-{copy}"
-
-
-def parse_control_role(role: str) -> tuple[str, Control, int] | None:
-    """Return model, control and copy of a control copy's role; None for any other role."""
-    base, mark, rest = role.partition("#")
-    control, _, copy = rest.rpartition("-")
-    for known in get_args(Control):
-        if mark and control == known and copy.isdecimal():
-            return base, known, int(copy)
-    return None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from jacprobe.columns import Columns
-from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError, unknown_names
+from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError
+from jacprobe.gene_sets import defined, members, panel
 from jacprobe.opening import open_study, study_names
-from jacprobe.patterns import fitting
-from jacprobe.requests import Request, parse_control_role
+from jacprobe.requests import Request
+from jacprobe.roles import base_role, of_training, parse_control_role, trainings
 from jacprobe.sources import Sources
 
 if TYPE_CHECKING:
@@ -23,25 +24,12 @@ if TYPE_CHECKING:
     from jacprobe.judged import Judged
     from jacprobe.models.identity import Identity
     from jacprobe.probes.sae import SparseAutoencoder
+    from jacprobe.roles import ModelEntry
     from jacprobe.store.store import Store
     from jacprobe.stored.evidence import StoredEvidence
     from jacprobe.verdicts.claim import Claim
 
-__all__ = ["ModelEntry", "Study", "open_study", "study_names"]
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """A model of the study: its run folder, the cell line whose control cells it is given, its sparse autoencoder.
-
-    `adapter` names what reads the run folder, one of those installed (`jacprobe.models.adapters`).
-    """
-
-    run: Path
-    cell_line: str
-    checkpoint: str = "best"
-    sae: Path | None = None
-    adapter: str = "state"
+__all__ = ["Study", "open_study", "study_names"]
 
 
 @dataclass(frozen=True)
@@ -185,26 +173,14 @@ class Study:
 
     def resolve_all(self, requests: Sequence[Request]) -> list[Any]:
         """Return the evidence behind several requests; processes that ask for the same ones share the work."""
-        from jacprobe.whole import is_whole, whole_together
+        from jacprobe.evidence.obtained import obtained_together
 
-        if self.store is not None and all(is_whole(request) for request in requests):
-            return list(whole_together(requests, self, self.store))
-        return [self.resolve(request) for request in requests]
+        return obtained_together(requests, self)
 
     def _obtain(self, request: Request) -> Any:
-        from jacprobe.evidence import resolve
-        from jacprobe.whole import is_whole, whole
+        from jacprobe.evidence.obtained import obtained
 
-        if self.stored is not None:
-            found = self.stored.answer(request, self)
-            if found is not None:
-                return found
-            # Read in no time, and no weights are known to keep it under.
-            if self.stored.touches(request) or any(role.partition("#")[0] not in self.models for role in request.roles):
-                return resolve(request, self)
-        if self.store is not None and is_whole(request):
-            return whole(request, self, self.store)
-        return resolve(request, self)
+        return obtained(request, self)
 
     def model(self, role: str, mask: Literal["model", "causal"] = "model") -> Any:
         """Return the model of `role`, loaded once; `mask` "causal" builds the same weights with a causal mask.
@@ -235,7 +211,7 @@ class Study:
 
         They are of the model's own line, or of `line`; as many as the study says, or `n_cells`.
         """
-        role = role.partition("#")[0]
+        role = base_role(role)
         key = ("cells", role, draw, line, n_cells)
         if key not in self._cache:
             from jacprobe.cells import draw_cells, read_cells
@@ -260,7 +236,7 @@ class Study:
 
     def identity(self, role: str) -> Identity:
         """Return what the run of `role` is (names, mask, hash, provenance), read without building the model."""
-        role = role.partition("#")[0]
+        role = base_role(role)
         key = ("identity", role)
         if role not in self.models and self.stored is not None:
             self._cache[key] = self._cache.get(key) or self.stored.identity(role)
@@ -296,7 +272,7 @@ class Study:
 
     def feature_space(self, role: str, space: str) -> tuple[int, SparseAutoencoder | None]:
         """Return the layer that features are read from and the autoencoder, None for the activations themselves."""
-        role = role.partition("#")[0]
+        role = base_role(role)
         layer = self.layer if self.layer is not None else self.identity(role).n_layers // 2
         folder = self.models[role].sae if role in self.models else None
         if space == "layer" or (space == "study" and folder is None):
@@ -312,30 +288,13 @@ class Study:
 
     def panel(self, name: str, variant: str = "published") -> dict[str, list[str]]:
         """Return regulators, targets, pathway and control knockdowns of a panel."""
-        definition = self._definition(name, variant)
-        wanted = ("regulators", "targets", "pathway_kds", "control_kds")
-        if any(part not in definition for part in wanted):
-            raise EvidenceMissingError(f"gene set {name} is no panel", f"one with {', '.join(wanted)}", where=self.name)
-        return {part: list(definition[part]) for part in wanted}
+        return panel(defined(self.gene_sets, name, self.name), variant, name, self.name)
 
     def gene_set(self, name: str, variant: str = "published") -> tuple[str, ...]:
-        """Return the members of a set, in the models' order: among the knockdowns, or the genes for sets of those.
-
-        Names `not_counted` were picked after looking: they are no members of the cleaned definition, by which families
-        are tested, though a pattern fits them; nor of the published one where there is no other.
-        """
-        definition = self._definition(name, variant)
-        among = self.genes if self.gene_sets[name].get("kind") in ("output", "silenced") else self.knockdowns
-        picked = self.gene_sets[name] if definition is not self.gene_sets[name] or "clean" not in definition else {}
-        listed, left_out = set(definition.get("genes", ())), set(picked.get("not_counted", ()))
-        matching = fitting(definition.get("patterns", ()), among)
-        return tuple(name for name in among if (name in listed or name in matching) and name not in left_out)
-
-    def _definition(self, name: str, variant: str) -> Mapping[str, Any]:
-        if name not in self.gene_sets:
-            raise EvidenceMissingError(str(unknown_names("gene set", [name], list(self.gene_sets), where=self.name)))
-        definition: Mapping[str, Any] = self.gene_sets[name]
-        return definition["clean"] if variant == "clean" and "clean" in definition else definition
+        """Return the members of a set, in the models' order: among the knockdowns, or the genes for sets of those."""
+        definition = defined(self.gene_sets, name, self.name)
+        among = self.genes if definition.get("kind") in ("output", "silenced") else self.knockdowns
+        return members(definition, variant, among)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -381,7 +340,7 @@ class Study:
     @property
     def trainings(self) -> tuple[str, ...]:
         """Names of further trainings: what stands behind the @ of roles such as "fewshot/hepg2@43"."""
-        return tuple(sorted({role.partition("@")[2] for role in self.models if "@" in role}))
+        return trainings(self.models)
 
     def training(self, name: str) -> Self:
         """Return the study with its roles' models of another training, where it has them, in place of the first."""
@@ -393,8 +352,3 @@ class Study:
     def reopened(self, **changes: Any) -> Self:
         """Return the same study with nothing computed yet, and `changes` made to its fields."""
         return replace(self, _cache={}, sources=Sources(), **changes)
-
-
-def of_training(roles: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what the roles have in the training `name`, or where they lack it in the first."""
-    return {role: roles.get(f"{role}@{name}", first) for role, first in roles.items() if "@" not in role}

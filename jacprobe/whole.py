@@ -46,8 +46,8 @@ from jacprobe.requests import (
     Silenced,
     Targeted,
     TargetedPair,
-    parse_control_role,
 )
+from jacprobe.roles import base_role, parse_control_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,7 +120,7 @@ def whole_key(request: Request, study: Study) -> dict[str, str | int | float | b
     """Return what determines the values: the request with weights for roles, cells for draws, names for lists."""
     from jacprobe.kept import gemm, versions
 
-    base = [_base(role) for role in request.roles]
+    base = [base_role(role) for role in request.roles]
     return {
         "probe": f"{type(request).__name__}, whole",
         "version": VERSION,
@@ -142,9 +142,9 @@ def _spelled(request: Request, study: Study) -> Any:
     for item in fields(request):
         value = getattr(request, item.name)
         if item.name == "role":
-            identity, copy = study.identity(_base(value)), value.partition("#")[2]
+            identity, copy = study.identity(base_role(value)), value.partition("#")[2]
             # A surrogate is fitted on the first draw, whatever cells it is then given.
-            fitted = cells_sha256(OverCells(_base(value)), study) if "surrogate" in copy or "shift" in copy else ""
+            fitted = cells_sha256(OverCells(base_role(value)), study) if "surrogate" in copy or "shift" in copy else ""
             spelled.append([identity.weights_sha256, identity.provenance["mask"], copy, fitted])
         elif item.name not in ("draw", "line", "times"):
             spelled.append(_spelled(value, study) if isinstance(value, Request) else value)
@@ -164,10 +164,6 @@ def _spelled(request: Request, study: Study) -> Any:
 
 def _of_copy(request: Request) -> bool:
     return any(parse_control_role(role) is not None for role in request.roles)
-
-
-def _base(role: str) -> str:
-    return role.partition("#")[0]
 
 
 def _sha256(value: object) -> str:

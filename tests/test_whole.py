@@ -20,8 +20,8 @@ from jacprobe.requests import (
     PertEmbedding,
     Targeted,
     TargetedPair,
-    control_role,
 )
+from jacprobe.roles import control_role
 from jacprobe.store.store import Store
 from jacprobe.whole import is_whole, whole_key
 

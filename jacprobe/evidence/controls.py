@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.evidence.base import resolve
-from jacprobe.requests import Copies, Replay, control_role
+from jacprobe.requests import Copies, Replay
+from jacprobe.roles import control_role
 
 if TYPE_CHECKING:
     from jacprobe.studies import Study

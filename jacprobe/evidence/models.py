@@ -24,8 +24,8 @@ from jacprobe.requests import (
     Split,
     Targeted,
     TargetedPair,
-    parse_control_role,
 )
+from jacprobe.roles import parse_control_role
 from jacprobe.streams import stream
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from jacprobe.cells import BatchRule
-    from jacprobe.requests import Control
+    from jacprobe.roles import Control
 
 
 def control_copy(

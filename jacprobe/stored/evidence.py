@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import EvidenceMissingError, StudyError
 from jacprobe.requests import Among, Copies, Delta, Draws, Jacobian, Listed, Lists, Named, Request
+from jacprobe.roles import base_role
 from jacprobe.stored.catalogue import FEWSHOT, KNOWN, LINE, NAMING, NOTEBOOK, ONEHOT, Source, onehot, source
 from jacprobe.stored.tables import CONTROL, LATENT, Tables
 
@@ -159,7 +160,7 @@ class StoredEvidence:
                 (onehot if found.files == ONEHOT else found.read)(self.tables)
 
     def _require_model(self, request: Request, study: Study) -> None:
-        role = str(getattr(request, "role", "")).partition("#")[0]
+        role = base_role(str(getattr(request, "role", "")))
         if role and role not in study.models:
             raise EvidenceMissingError(
                 f"no model for the role {role}",
