@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from jacprobe.instrument_requests import (
-    ForwardParity,
-    LargestSlope,
-    NameMismatches,
-    PermutationError,
-    SlopeError,
-    TargetedSlopeError,
-)
 from jacprobe.plugin import claims
 from jacprobe.requests import (
     Among,
@@ -17,14 +9,20 @@ from jacprobe.requests import (
     Cosine,
     Delta,
     EveryRole,
+    ForwardParity,
     IfThere,
     Jacobian,
+    LargestSlope,
     Listed,
+    NameMismatches,
     Pair,
+    PermutationError,
     PertEmbedding,
     Replay,
+    SlopeError,
     Split,
     Targeted,
+    TargetedSlopeError,
 )
 from jacprobe.verdicts.claim import Claim, Figures
 from jacprobe.verdicts.criteria import Above, Below, Exactly

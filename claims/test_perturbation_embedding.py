@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from jacprobe.instrument_requests import EncoderLookup
 from jacprobe.plugin import claims
-from jacprobe.requests import Copies, Cosine, EveryRole, GeneSet, GeneSets, Norm, Pair, PertEmbedding
+from jacprobe.requests import (
+    Copies,
+    Cosine,
+    EncoderLookup,
+    EveryRole,
+    GeneSet,
+    GeneSets,
+    Norm,
+    Pair,
+    PertEmbedding,
+)
 from jacprobe.verdicts.claim import Claim, Figures
 from jacprobe.verdicts.criteria import Above, AllOf, Exactly, Reproduces, Within
 

@@ -6,7 +6,6 @@ from jacprobe.plugin import claims
 from jacprobe.requests import (
     Among,
     Clusters,
-    Control,
     Copies,
     Cosine,
     Delta,
@@ -20,6 +19,7 @@ from jacprobe.requests import (
     Pair,
     PertEmbedding,
 )
+from jacprobe.roles import Control
 from jacprobe.verdicts.claim import Claim, Figures
 from jacprobe.verdicts.criteria import Above, Below, Equivalent, Reproduces
 

@@ -12,15 +12,6 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.instrument_requests import (
-    EncoderLookup,
-    ForwardParity,
-    LargestSlope,
-    NameMismatches,
-    PermutationError,
-    SlopeError,
-    TargetedSlopeError,
-)
 from jacprobe.requests import (
     Among,
     ClusterMeans,
@@ -28,24 +19,31 @@ from jacprobe.requests import (
     Correlation,
     Cosine,
     Delta,
+    EncoderLookup,
     Features,
+    ForwardParity,
     FromSets,
     InputAgreement,
     InputCosine,
     InputJacobian,
     Jacobian,
+    LargestSlope,
     Listed,
     Named,
+    NameMismatches,
     Norm,
     OnehotCosine,
     OnehotNorm,
     OverCells,
+    PermutationError,
     PertEmbedding,
     Replay,
     Request,
     Silenced,
+    SlopeError,
     Targeted,
     TargetedPair,
+    TargetedSlopeError,
 )
 from jacprobe.roles import base_role, parse_control_role
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.evidence.base import resolve
-from jacprobe.instrument_requests import (
+from jacprobe.requests import (
     EncoderLookup,
     ForwardParity,
     LargestSlope,

@@ -1,8 +1,13 @@
 """Claims about the example: two by jacprobe's own measures, one on its instrument, one that it cannot answer."""
 
-from jacprobe.instrument_requests import SlopeError
 from jacprobe.plugin import claims
-from jacprobe.requests import Cosine, Delta, Features, GeneSet
+from jacprobe.requests import (
+    Cosine,
+    Delta,
+    Features,
+    GeneSet,
+    SlopeError,
+)
 from jacprobe.verdicts.claim import Claim
 from jacprobe.verdicts.criteria import Above, Below, Exactly
 

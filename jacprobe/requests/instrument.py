@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from jacprobe.requests import Request
+from jacprobe.requests.base import Request
 
 
 @dataclass(frozen=True)
