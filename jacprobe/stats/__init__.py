@@ -18,14 +18,10 @@ if TYPE_CHECKING:
     from jacprobe.stats.matrices import matrix_correlation, matrix_correlation_difference, noise_ceiling
     from jacprobe.stats.multiplicity import bh, by, holm, intersection_union
     from jacprobe.stats.neighbourhoods import neighbour_rank, neighbourhood_purity, neighbourhood_recall, neighbours
-    from jacprobe.stats.overlap import (
-        coclustering,
-        coclustering_difference,
-        enrichment,
-        output_enrichment,
-    )
+    from jacprobe.stats.overlap import coclustering, coclustering_difference, enrichment
     from jacprobe.stats.own_gene import own_gene_contrast
     from jacprobe.stats.profiles import largest_agreement, profile_agreement, share_anticorrelated, share_below
+    from jacprobe.stats.raised_outputs import output_enrichment
     from jacprobe.stats.ranks import outranks, percentile_rank
     from jacprobe.stats.reproduction import draw_spread, reproduces
     from jacprobe.stats.retraining import flip, paired_difference
@@ -58,7 +54,7 @@ _HOME = {
     "neighbourhood_recall": "neighbourhoods",
     "neighbours": "neighbourhoods",
     "noise_ceiling": "matrices",
-    "output_enrichment": "overlap",
+    "output_enrichment": "raised_outputs",
     "outranks": "ranks",
     "own_gene_contrast": "own_gene",
     "paired_contrast": "contrasts",

@@ -14,14 +14,8 @@ import numpy as np
 from jacprobe.stats import published
 from jacprobe.stats.labels import axis_names, categories, locate, rows
 from jacprobe.stats.moments import mean_off_diagonal
-from jacprobe.stats.overlap import (
-    coclustering,
-    coclustering_difference,
-    enrichment,
-    output_enrichment,
-    raised_members,
-    together,
-)
+from jacprobe.stats.overlap import coclustering, coclustering_difference, enrichment, together
+from jacprobe.stats.raised_outputs import output_enrichment, raised_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
