@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jacprobe.models.randomised import permute_onehot, randomise
     from jacprobe.models.state import load_run
     from jacprobe.models.surrogates import linear_surrogate, mean_shift
+    from jacprobe.opening import open_study
     from jacprobe.probes.embedding import pert_embedding
     from jacprobe.probes.features import features
     from jacprobe.probes.input_jacobian import jacobian_wrt_cells
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from jacprobe.probes.response import delta, predict
     from jacprobe.probes.routing import jacobian_wrt_pert, onehot_similarity, similarity
     from jacprobe.probes.targeted import targeted_jacobian
-    from jacprobe.studies import open_study
     from jacprobe.verdicts.claim import Claim
 
 _HOME = {
@@ -36,7 +36,7 @@ _HOME = {
     "load_run": "models.state",
     "mean_shift": "models.surrogates",
     "onehot_similarity": "probes.routing",
-    "open_study": "studies",
+    "open_study": "opening",
     "permute_onehot": "models.randomised",
     "pert_embedding": "probes.embedding",
     "predict": "probes.response",

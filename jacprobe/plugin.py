@@ -135,7 +135,7 @@ def _claim_folders(config: pytest.Config) -> list[Path]:
 
 
 def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
-    from jacprobe.studies import open_study
+    from jacprobe.opening import open_study
 
     option = config.option
     rows: dict[str, Claim] = {}

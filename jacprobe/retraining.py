@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from jacprobe.errors import EvidenceMissingError, InputError, JacprobeError
 from jacprobe.estimate import Estimate
 from jacprobe.hub import is_reference
-from jacprobe.studies import Study, open_study
+from jacprobe.opening import open_study
+from jacprobe.studies import Study
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ import pytest
 
 from jacprobe.errors import StudyError, UnknownNameError
 from jacprobe.gene_sets import gene_sets, read_gmt
+from jacprobe.opening import open_study
 from jacprobe.requests import GeneSet
-from jacprobe.studies import open_study
 
 TERMS = {
     "Ribosome": ["RPL3", "RPS6"],

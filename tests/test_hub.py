@@ -8,7 +8,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundErro
 
 from jacprobe import hub
 from jacprobe.errors import StudyError
-from jacprobe.studies import open_study
+from jacprobe.opening import open_study
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "arcinstitute/ST-HVG-Replogle"

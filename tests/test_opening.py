@@ -10,8 +10,8 @@ import pytest
 from fixtures.run_folders import Shape, batch_names, perturbation_names, random_cells, write_run_folder
 from jacprobe.coverage import answerable
 from jacprobe.errors import EvidenceMissingError, InputError, StudyError, UnknownNameError
+from jacprobe.opening import open_study
 from jacprobe.requests import Delta, PertEmbedding
-from jacprobe.studies import open_study
 from jacprobe.suite import load_rows, suite_root
 
 NAME, FEWSHOT = "replogle-nadig", "fewshot/hepg2"

@@ -8,7 +8,7 @@ import pytest
 
 from jacprobe.commands.regression import compare_ledgers
 from jacprobe.judging import Judging
-from jacprobe.studies import open_study
+from jacprobe.opening import open_study
 from jacprobe.suite import load_rows, suite_root
 from jacprobe.verdicts.chain import broken, chained
 from jacprobe.verdicts.comparison import Basis, Outcome

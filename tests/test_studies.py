@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jacprobe.errors import EvidenceMissingError, StudyError, UnknownNameError
+from jacprobe.opening import open_study, study_names
 from jacprobe.requests import Delta, EveryRole, Request
-from jacprobe.studies import open_study, study_names
 
 GOOD = 'name = "mine"\n[models]\n[data]\ncontrol_cells = "cells.h5ad"\nn_cells = 4\n'
 

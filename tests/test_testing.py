@@ -14,7 +14,7 @@ from fixtures.worlds.planted import world
 from jacprobe.errors import ConformanceError, InputError
 from jacprobe.models.protocol import DifferentiableInPert
 from jacprobe.models.state import load_run
-from jacprobe.studies import open_study
+from jacprobe.opening import open_study
 from jacprobe.testing import check_model
 from tests import faulty_models as faulty
 from tests.faulty_models import OnlyPredicts, Sound, Trained

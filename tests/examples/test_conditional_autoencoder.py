@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jacprobe.models.adapters import GROUP, adapter
-from jacprobe.studies import open_study
+from jacprobe.opening import open_study
 from jacprobe.testing import check_model
 from tests.packages import offer_adapters
 

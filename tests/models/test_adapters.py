@@ -15,8 +15,8 @@ from jacprobe.errors import CapabilityMissingError, InputError, StudyError, Unkn
 from jacprobe.models.adapters import GROUP, adapter, installed
 from jacprobe.models.identity import Identity
 from jacprobe.models.state import load_run
+from jacprobe.opening import open_study
 from jacprobe.plan import sizes
-from jacprobe.studies import open_study
 from tests.packages import offer_adapters
 
 if TYPE_CHECKING:

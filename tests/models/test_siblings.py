@@ -15,10 +15,10 @@ from jacprobe.models.adapters import adapter
 from jacprobe.models.doctor import doctor
 from jacprobe.models.protocol import Castable, DifferentiableInPert, HasLayers, HasModule, LinearPertEncoder, Rectified
 from jacprobe.models.state import built, model_class
+from jacprobe.opening import open_study
 from jacprobe.probes.response import delta
 from jacprobe.probes.routing import jacobian_wrt_pert
 from jacprobe.requests import Delta, Features, Jacobian, PertEmbedding
-from jacprobe.studies import open_study
 from jacprobe.testing import check_model
 from jacprobe.verdicts.claim import Claim
 from jacprobe.verdicts.criteria import Above

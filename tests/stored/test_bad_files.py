@@ -210,7 +210,7 @@ import resource, sys
 from pathlib import Path
 import xarray  # what there is to import, before memory is scarce
 from jacprobe.requests import Among, Jacobian, Listed, OnehotCosine, OnehotNorm
-from jacprobe.studies import open_study
+from jacprobe.opening import open_study
 
 study = open_study("replogle-nadig", evidence=Path(sys.argv[1]))
 study.stored.check()

@@ -9,6 +9,7 @@ import pytest
 
 from jacprobe.errors import EvidenceMissingError, StudyError
 from jacprobe.judging import Judging
+from jacprobe.opening import open_study
 from jacprobe.requests import (
     Among,
     Clusters,
@@ -30,7 +31,6 @@ from jacprobe.requests import (
 )
 from jacprobe.stored import evidence as stored
 from jacprobe.stored.catalogue import FEWER_CELLS, ON_COSINE, OWN_LISTS, PUBLISHED_FORWARD, SAME_CELLS
-from jacprobe.studies import open_study
 from jacprobe.suite import load_rows, suite_root
 from tests.stored.conftest import GENES, KDS
 

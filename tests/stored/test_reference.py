@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jacprobe.judging import Judging
-from jacprobe.studies import open_study
+from jacprobe.opening import open_study
 from jacprobe.suite import load_rows, suite_root
 from jacprobe.verdicts.expectations import study_expectations
 
