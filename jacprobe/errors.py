@@ -85,6 +85,10 @@ class StoreError(JacprobeError):
     """An evidence store that cannot be read or written."""
 
 
+class UnreachableStoreError(StoreError):
+    """A store that does not answer, or refuses: nothing is known of what it holds, so that nothing of it is damaged."""
+
+
 class NotFiniteError(StoreError, EvidenceMissingError):
     """A model gave NaN or an infinity where evidence was to be: that evidence is missing, and what gave it is named."""
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from jacprobe.store.chunks import LabelledChunks
 
 NAME_LENGTH = 16  # hex digits of an entry's name that a ledger line gives
-_CHECKSUM_BYTES = 4
 
 
 class Sources:
@@ -71,19 +70,8 @@ def checksum(entry: LabelledChunks, places: Sequence[int]) -> str | None:
         label = entry.names[place]
         if not entry.is_there(label):
             return None
-        digest.update(place.to_bytes(8, "big") + _crc(entry, label))
+        digest.update(place.to_bytes(8, "big") + entry.chunk_end(label))
     return digest.hexdigest()[:16]
-
-
-def _crc(entry: LabelledChunks, label: str | int) -> bytes:
-    """Return what stands behind a chunk; of a file no more than that is read."""
-    from jacprobe.store.entry import Entry
-
-    if not isinstance(entry, Entry):
-        return entry.chunk_bytes(label)[-_CHECKSUM_BYTES:]
-    with entry.chunk_path(label).open("rb") as file:
-        file.seek(-_CHECKSUM_BYTES, 2)
-        return file.read()
 
 
 def places_of(spans: str) -> list[int]:

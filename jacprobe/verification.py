@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jacprobe.errors import StoreError
+from jacprobe.errors import StoreError, UnreachableStoreError
 from jacprobe.sources import NAME_LENGTH, checksum, places_of
-from jacprobe.store.entry import Entry as StoreEntry
+from jacprobe.store.layers import layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from jacprobe.store.layers import Layer
+    from jacprobe.store.objects import ObjectStore
     from jacprobe.store.store import Store
     from jacprobe.verdicts.ledger import Entry
 
@@ -27,7 +29,7 @@ def entries_of(lines: Sequence[Entry]) -> dict[tuple[str, str, str], str]:
     return found
 
 
-def faults(lines: Sequence[Entry], store: Store, folder: Path | None = None) -> list[str]:
+def faults(lines: Sequence[Entry], store: Store | ObjectStore, folder: Path | None = None) -> list[str]:
     """Return in words what of a ledger's evidence is missing or differs.
 
     Parameters
@@ -38,8 +40,15 @@ def faults(lines: Sequence[Entry], store: Store, folder: Path | None = None) -> 
         Where entries are looked for.
     folder
         Where files of evidence computed by others are looked for; None leaves them unchecked, and says so.
+
+    Raises
+    ------
+    UnreachableStoreError
+        An object store that does not answer: nothing can be said of what it holds.
     """
-    known = {path.name[:NAME_LENGTH]: path for path in _folders(store)}
+    # The own store last, so that its entries win.
+    layers = reversed(layers_of(store))
+    known = {name[:NAME_LENGTH]: (layer, name) for layer in layers for name in layer.names()}
     said, unchecked = [], 0
     for (kind, name, stated), claim_id in entries_of(lines).items():
         if kind == "evidence" and folder is None:
@@ -55,24 +64,20 @@ def faults(lines: Sequence[Entry], store: Store, folder: Path | None = None) -> 
     return said
 
 
-def _folders(store: Store) -> list[Path]:
-    # The own store last, so that its entries win.
-    layers = [Path(layer) for layer in reversed(store.layers)]
-    return [path for layer in layers if layer.is_dir() for path in layer.iterdir() if path.is_dir()]
-
-
-def _of_entry(path: Path | None, stated: str) -> str | None:
-    if path is None:
+def _of_entry(found: tuple[Layer, str] | None, stated: str) -> str | None:
+    if found is None:
         return "missing: no such entry in the store"
     spans, _, wanted = stated.partition(":")
     try:
-        entry, places = StoreEntry(path), places_of(spans)
+        entry, places = found[0].opened(found[1]), places_of(spans)
         absent = [place for place in places if not entry.is_there(entry.names[place])]
         if absent:
             return f"missing: {len(absent)} of {len(places)} chunks"
         if checksum(entry, places) != wanted:
             return "another one: its checksum differs"
-        damaged = [place for place in places if entry.fault(entry.names[place]) is not None]
+        damaged = [place for place in places if entry.damage(entry.names[place]) is not None]
+    except UnreachableStoreError:
+        raise
     except (StoreError, ValueError, IndexError) as error:
         return f"not readable: {error}"
     return f"damaged: {len(damaged)} of {len(places)} chunks" if damaged else None

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClusterError
 from jacprobe.kept import KEPT, filled, key
-from jacprobe.store.objects import ObjectStore, is_address
-from jacprobe.store.store import Store
+from jacprobe.store.objects import is_address
+from jacprobe.store.store import store_at
 from jacprobe.studies import open_study
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from jacprobe.requests import OverCells
     from jacprobe.store.chunks import Scalar
     from jacprobe.store.fill import Progress
+    from jacprobe.store.objects import ObjectStore
+    from jacprobe.store.store import Store
     from jacprobe.studies import Study
 
 Key = tuple[tuple[str, "Scalar"], ...]
@@ -60,7 +62,7 @@ class Work:
 
     def target(self) -> Store | ObjectStore:
         """Return where evidence goes."""
-        return ObjectStore.at(self.store) if is_address(self.store) else Store.at(self.store, self.shared)
+        return store_at(self.store, self.shared)
 
 
 @dataclass(frozen=True)

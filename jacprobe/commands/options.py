@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,5 +23,11 @@ def roles(incomplete: str) -> list[str]:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Store = Annotated[Path | None, typer.Option("--store", help="Folder of the store; the user's cache by default.")]
-SharedStore = Annotated[list[Path] | None, typer.Option("--shared-store", help="Store that is only read (repeatable).")]
+# Texts and no paths: a path would make s3:/bucket of s3://bucket, a folder that is not there.
+Store = Annotated[str | None, typer.Option("--store", help="Folder of the store; the user's cache by default.")]
+AnyStore = Annotated[
+    str | None, typer.Option("--store", help="Folder of the store (the user's cache), or s3://BUCKET/...")
+]
+SharedStore = Annotated[
+    list[str] | None, typer.Option("--shared-store", help="Folder or s3://BUCKET/... that is only read (repeatable).")
+]

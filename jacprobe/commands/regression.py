@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jacprobe.commands.exit_codes import DONE, NO
-from jacprobe.commands.options import Json, SharedStore, Store
+from jacprobe.commands.options import AnyStore, Json, SharedStore, Store
 from jacprobe.errors import InputError, JacprobeError, inert
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def accept(
 
 def verify(
     ledger: Annotated[Path, typer.Argument(help="The ledger (verdicts.jsonl).")],
-    store: Store = None,
+    store: AnyStore = None,
     shared_store: SharedStore = None,
     evidence: Annotated[
         Path | None, typer.Option(help="Folder of evidence computed by others, if it used any.")
@@ -116,7 +116,7 @@ def verify(
     Example: jacprobe verify results/verdicts.jsonl
     """
     from jacprobe.progress import working
-    from jacprobe.store.store import Store as Kept
+    from jacprobe.store.store import store_at
     from jacprobe.verdicts.chain import broken, head
     from jacprobe.verdicts.ledger import read_cut_ledger
     from jacprobe.verification import entries_of, faults
@@ -127,7 +127,7 @@ def verify(
     wrong = [fault for fault in (cut, broken(lines)) if fault is not None]
     if not chain_only:
         with working("reading the evidence"):
-            wrong += faults(lines, Kept.at(store, shared_store or ()), evidence)
+            wrong += faults(lines, store_at(store, shared_store or ()), evidence)
     if as_json:
         found = {"lines": len(lines), "entries": 0 if chain_only else len(entries_of(lines)), "wrong": wrong}
         typer.echo(json.dumps({**found, "head": head(lines)}, indent=1, ensure_ascii=False))
@@ -140,7 +140,7 @@ def verify(
 
 
 def compare_ledgers(
-    paths: Sequence[Path], store: Path | None = None, shared: Sequence[Path] = (), *, pair: bool = True
+    paths: Sequence[Path], store: str | Path | None = None, shared: Sequence[str | Path] = (), *, pair: bool = True
 ) -> Compared:
     """Return ledgers compared with the first of them, by paired differences where `pair` and the store holds both.
 

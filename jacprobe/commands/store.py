@@ -9,21 +9,21 @@ from typing import Annotated
 import typer
 
 from jacprobe.commands.exit_codes import DONE, NO
-from jacprobe.commands.options import Json, SharedStore, Store
+from jacprobe.commands.options import AnyStore, Json, SharedStore
 from jacprobe.errors import inert
 
 
-def store_list(store: Store = None, shared_store: SharedStore = None, as_json: Json = False) -> None:
+def store_list(store: AnyStore = None, shared_store: SharedStore = None, as_json: Json = False) -> None:
     """List the entries: probe, shape, chunks there of all, bytes.
 
     Example: jacprobe store list --json
     """
     from jacprobe.progress import working
-    from jacprobe.store.store import Store as Kept
+    from jacprobe.store.store import store_at
     from jacprobe.store.upkeep import list_entries
 
     with working("reading the entries"):
-        found = list_entries(Kept.at(store, shared_store or ()))
+        found = list_entries(store_at(store, shared_store or ()))
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in found], indent=1, default=str))
         return
@@ -31,29 +31,30 @@ def store_list(store: Store = None, shared_store: SharedStore = None, as_json: J
         shape = " x ".join(f"{length} {axis}" for axis, length in item.shape.items())
         where = " (shared)" if item.shared else ""
         probe = inert(item.key.get("probe"))
-        typer.echo(f"{item.path.name[:12]}  {probe}  {inert(shape)}  {item.chunks}/{item.total} chunks{where}")
+        name = item.where.rpartition("/")[2][:12]
+        typer.echo(f"{name}  {probe}  {inert(shape)}  {item.chunks}/{item.total} chunks{where}")
 
 
-def store_size(store: Store = None, shared_store: SharedStore = None, as_json: Json = False) -> None:
+def store_size(store: AnyStore = None, shared_store: SharedStore = None, as_json: Json = False) -> None:
     """Print the bytes that each layer of the store holds.
 
     Example: jacprobe store size --store evidence
     """
     from jacprobe.progress import working
-    from jacprobe.store.store import Store as Kept
+    from jacprobe.store.store import store_at
     from jacprobe.store.upkeep import size
 
     with working("adding up"):
-        sizes = size(Kept.at(store, shared_store or ()))
+        sizes = size(store_at(store, shared_store or ()))
     if as_json:
-        typer.echo(json.dumps({str(path): count for path, count in sizes.items()}, indent=1))
+        typer.echo(json.dumps(sizes, indent=1))
         return
-    for path, count in sizes.items():
-        typer.echo(f"{count:>14,}  {path}")
+    for where, count in sizes.items():
+        typer.echo(f"{count:>14,}  {inert(where)}")
 
 
 def store_verify(
-    store: Store = None,
+    store: AnyStore = None,
     shared_store: SharedStore = None,
     mend: Annotated[bool, typer.Option(help="Delete what is damaged, so that it is computed again.")] = False,
     as_json: Json = False,
@@ -63,22 +64,22 @@ def store_verify(
     Example: jacprobe store verify --mend
     """
     from jacprobe.progress import working
-    from jacprobe.store.store import Store as Kept
+    from jacprobe.store.store import store_at
     from jacprobe.store.upkeep import verify
 
     with working("reading every chunk"):
-        faults = verify(Kept.at(store, shared_store or ()), mend=mend)
+        faults = verify(store_at(store, shared_store or ()), mend=mend)
     if as_json:
         typer.echo(json.dumps([asdict(fault) for fault in faults], indent=1, default=str))
     else:
         for fault in faults:
-            typer.echo(inert(f"{fault.path}: {fault.label or 'entry'}: {fault.problem}", 1000))
+            typer.echo(inert(f"{fault.where}: {fault.label or 'entry'}: {fault.problem}", 1000))
         typer.echo(f"{len(faults)} damaged")
     raise typer.Exit(NO if faults else DONE)
 
 
 def store_gc(
-    store: Store = None,
+    store: AnyStore = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -89,15 +90,15 @@ def store_gc(
     from jacprobe.estimates import code_digest
     from jacprobe.kept import KEPT
     from jacprobe.progress import working
-    from jacprobe.store.store import Store as Kept
+    from jacprobe.store.store import store_at
     from jacprobe.store.upkeep import gc
     from jacprobe.suite import suite_root
 
     current = {kind.probe: kind.version for kind in KEPT.values()}
     with working("looking for what no run will read"):
-        gone = gc(Kept.at(store), current, code_digest(suite_root() / "claims"), dry_run)
+        gone = gc(store_at(store), current, code_digest(suite_root() / "claims"), dry_run)
     if as_json:
-        typer.echo(json.dumps({"deleted": not dry_run, "paths": [str(path) for path in gone]}, indent=1))
+        typer.echo(json.dumps({"deleted": not dry_run, "paths": gone}, indent=1))
         return
     for path in gone:
         typer.echo(f"{'would delete' if dry_run else 'deleted'} {path}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jacprobe.errors import NewerStoreError, NotFiniteError, StoreError
+from jacprobe.errors import NewerStoreError, NotFiniteError, StoreError, UnreachableStoreError
 from jacprobe.texts import parse_json
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 ARRAY = "values"
+_HASH_LENGTH = 64
+CHECKSUM_BYTES = 4  # of the CRC-32C behind each chunk
 LARGEST_CHUNK = 2**32  # bytes; a Jacobian of 20,000 genes by 20,000 has 1.6e9
 
 
@@ -49,6 +51,11 @@ def key_hash(key: Mapping[str, Scalar]) -> str:
     except ValueError as error:
         raise StoreError(f"a key with {error}", "finite numbers", where="key") from error
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_key_hash(name: str) -> bool:
+    """Tell whether a name is that of an entry, so that whatever else lies in the same place is left alone."""
+    return len(name) == _HASH_LENGTH and set(name) <= set("0123456789abcdef")
 
 
 class LabelledChunks(ABC):
@@ -120,12 +127,20 @@ class LabelledChunks(ABC):
         """Delete what killed writers of a label's chunk left; hold its claim."""
 
     @abstractmethod
+    def left_behind(self) -> list[str]:
+        """Return what killed writers left of chunks that nobody is writing now, relative to the entry."""
+
+    @abstractmethod
     def claim(self, label: str | int) -> AbstractContextManager[bool]:
         """Hold a label's chunk against other processes; yields False at once where another one holds it."""
 
     @abstractmethod
     def chunk_bytes(self, label: str | int) -> bytes:
         """Return a label's chunk as it is kept, its checksum included."""
+
+    @abstractmethod
+    def chunk_end(self, label: str | int) -> bytes:
+        """Return the checksum that stands behind a label's chunk, without reading the rest."""
 
     @abstractmethod
     def open(self) -> xr.DataArray:
@@ -139,7 +154,7 @@ class LabelledChunks(ABC):
     @property
     def chunk_nbytes(self) -> int:
         """Size of one chunk as it is kept: its values and four bytes of checksum."""
-        return math.prod(self.array.shape[1:]) * self.array.dtype.itemsize + 4
+        return math.prod(self.array.shape[1:]) * self.array.dtype.itemsize + CHECKSUM_BYTES
 
     def require_array(self, array: zarr.Array[Any]) -> None:
         """Refuse an array that is not as this version writes it: its metadata are a stranger's, where the store is.
@@ -197,11 +212,23 @@ class LabelledChunks(ABC):
         return self.is_there(label) and self.fault(label) is None
 
     def fault(self, label: str | int) -> str | None:
-        """Return what is wrong with a label's chunk, or None; one that is not there is no fault."""
+        """Return what is wrong with a label's chunk as far as looking is cheap here, or None; absence is no fault."""
+        return self.damage(label)
+
+    def damage(self, label: str | int) -> str | None:
+        """Return what is wrong with a label's chunk once all of it is read, or None; absence is no fault.
+
+        Raises
+        ------
+        UnreachableStoreError
+            It cannot be read now, which says nothing about it.
+        """
         if not self.is_there(label):
             return None
         try:
             self.read(label)
+        except UnreachableStoreError:
+            raise
         except StoreError as error:
             return error.given
         return None
@@ -226,7 +253,7 @@ class LabelledChunks(ABC):
                 where,
             )
         try:
-            values = np.asarray(self.array[self.place(label)])
+            values = self._values(label)
         except (ValueError, OSError, RuntimeError, TypeError) as error:
             raise StoreError(
                 given=f"a damaged chunk for {label!r} ({error})",
@@ -235,6 +262,9 @@ class LabelledChunks(ABC):
                 where=where,
             ) from error
         return values
+
+    def _values(self, label: str | int) -> np.ndarray:
+        return np.asarray(self.array[self.place(label)])
 
     def write(self, label: str | int, values: np.ndarray) -> None:
         """Write the values of one label, whole or not at all.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jacprobe.errors import StoreError
-from jacprobe.store.chunks import ARRAY, FORMAT, LabelledChunks
+from jacprobe.store.chunks import ARRAY, CHECKSUM_BYTES, FORMAT, LabelledChunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jacprobe.store.chunks import Labels, Scalar
 
 _AGAIN = "Delete the folder: it is computed again."
-_LOCK, _PARTIAL = "chunks.lock", ".partial"
+_LOCK, PARTIAL = "chunks.lock", ".partial"
 
 
 class Entry(LabelledChunks):
@@ -74,6 +74,12 @@ class Entry(LabelledChunks):
         """Return a label's chunk as it is kept, its checksum included."""
         return self.chunk_path(label).read_bytes()
 
+    def chunk_end(self, label: str | int) -> bytes:
+        """Return the checksum that stands behind a label's chunk, without reading the rest."""
+        with self.chunk_path(label).open("rb") as file:
+            file.seek(-CHECKSUM_BYTES, os.SEEK_END)
+            return file.read()
+
     def is_there(self, label: str | int) -> bool:
         """Tell whether a label has a chunk, sound or not."""
         path = self.chunk_path(label)
@@ -91,12 +97,21 @@ class Entry(LabelledChunks):
     def unfinished(self, label: str | int) -> list[Path]:
         """Return what writers of a label's chunk have not finished; stale where one holds its claim."""
         path = self.chunk_path(label)
-        return list(path.parent.glob(f"{path.name}.*{_PARTIAL}"))
+        return list(path.parent.glob(f"{path.name}.*{PARTIAL}"))
 
     def sweep(self, label: str | int) -> None:
         """Delete what killed writers of a label's chunk left; hold its claim."""
         for file in self.unfinished(label):
             file.unlink(missing_ok=True)
+
+    def left_behind(self) -> list[str]:
+        """Return what killed writers left of chunks that nobody is writing now, relative to the entry."""
+        found: list[Path] = []
+        for label in self.names:
+            with self.claim(label) as mine:
+                if mine:
+                    found += self.unfinished(label)
+        return [str(path.relative_to(self.path)) for path in found]
 
     @contextmanager
     def claim(self, label: str | int) -> Iterator[bool]:
@@ -151,7 +166,7 @@ def create(path: Path, key: Mapping[str, Scalar], labels: Labels, dtype: str, at
     from zarr.codecs import Crc32cCodec
 
     shape = [len(names) for names in labels.values()]
-    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     attributes = {
         "format": FORMAT,
         "key": dict(key),

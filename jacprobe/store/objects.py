@@ -15,13 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.errors import InputError, StoreError
-from jacprobe.store.chunks import ARRAY, LabelledChunks, key_hash
+from jacprobe.errors import InputError, StoreError, UnreachableStoreError
+from jacprobe.store.chunks import ARRAY, CHECKSUM_BYTES, LabelledChunks, is_key_hash, key_hash
 from jacprobe.store.entry import create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     import xarray as xr
     import zarr
     from fsspec import AbstractFileSystem
@@ -62,6 +63,10 @@ class ObjectEntry(LabelledChunks):
         """Return a label's chunk as it is kept, its checksum included."""
         return self._store.get(f"{self._name}/{self.chunk_key(label)}")
 
+    def chunk_end(self, label: str | int) -> bytes:
+        """Return the checksum that stands behind a label's chunk, without reading the rest."""
+        return self._store.get(f"{self._name}/{self.chunk_key(label)}", -CHECKSUM_BYTES)
+
     def is_there(self, label: str | int) -> bool:
         """Tell whether a label had a chunk when the entry was opened, or has been given one since."""
         return self._relative(label) in self._sizes
@@ -85,6 +90,10 @@ class ObjectEntry(LabelledChunks):
     def sweep(self, label: str | int) -> None:
         """Do nothing: an object that was not wholly written is not there."""
 
+    def left_behind(self) -> list[str]:
+        """Return nothing, for the same reason."""
+        return []
+
     @contextmanager
     def claim(self, label: str | int) -> Iterator[bool]:
         """Yield True: nobody else was given this label."""
@@ -94,6 +103,10 @@ class ObjectEntry(LabelledChunks):
     def open(self) -> xr.DataArray:
         """Return the whole entry, read lazily; chunks that are not there read as NaN."""
         return self.opened(self._store.zarr(self._name, read_only=True))
+
+    def _values(self, label: str | int) -> np.ndarray:
+        with self._store.told(self.where):  # what cannot be fetched is not damaged
+            return super()._values(label)
 
     def _relative(self, label: str | int) -> str:
         return self.chunk_key(label).removeprefix(f"{ARRAY}/c/")
@@ -148,10 +161,45 @@ class ObjectStore:
         entry.require_labels(labels)
         return entry
 
-    def get(self, name: str) -> bytes:
-        """Return an object."""
+    @property
+    def where(self) -> str:
+        """Its address."""
+        return self.address
+
+    def names(self) -> list[str]:
+        """Return the names of its entries, sorted; of an empty or new prefix none."""
+        with self.told(""):
+            self._fs.invalidate_cache()
+            try:
+                below: Any = self._fs.ls(self._path(""), detail=False)
+            except FileNotFoundError:
+                below = self._fs.find(self._path(""))  # which fails where there is no bucket, and not of a new prefix
+        names = {str(path).rstrip("/").rpartition("/")[2] for path in below}
+        return sorted(name for name in names if is_key_hash(name) and self._has(f"{name}/zarr.json"))
+
+    def opened(self, name: str) -> ObjectEntry:
+        """Return an entry; damaged metadata raises `StoreError`."""
+        return ObjectEntry(self, name)
+
+    def nbytes(self) -> int:
+        """Return the bytes of all objects under the address."""
+        return sum(self.sizes("").values())
+
+    def leavings(self) -> list[str]:
+        """Return nothing: an object that was not wholly written is not there."""
+        return []
+
+    def remove(self, name: str) -> None:
+        """Delete an entry, its metadata first: without them nobody finds a part of it."""
+        self.delete(f"{name}/zarr.json")
+        rest = self.sizes(name)
+        for part in rest:
+            self.delete(f"{name}/{part}")
+
+    def get(self, name: str, start: int | None = None) -> bytes:
+        """Return an object, or from byte `start` on; counted from its end where negative."""
         with self.told(name):
-            found: Any = self._fs.cat_file(self._path(name))
+            found: Any = self._fs.cat_file(self._path(name), start=start)
         return bytes(found)
 
     def delete(self, name: str) -> None:
@@ -164,7 +212,7 @@ class ObjectStore:
         with self.told(name):
             self._fs.invalidate_cache()
             found: Any = self._fs.find(self._path(name), detail=True)
-        start = len(self._path(name)) + 1
+        start = len(self._path(name).rstrip("/")) + 1
         return {path[start:]: int(entry["size"]) for path, entry in found.items()}
 
     def zarr(self, name: str, *, read_only: bool = False) -> Any:
@@ -189,7 +237,7 @@ class ObjectStore:
                 f"nothing here ({error})", "a bucket or container that exists", "Make it first.", self.address
             ) from error
         except (OSError, *_driver_errors()) as error:
-            raise StoreError(
+            raise UnreachableStoreError(
                 f"the object store cannot be reached ({type(error).__name__}: {error})",
                 "an endpoint that answers, and credentials for it",
                 "For s3:// see AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE.",
@@ -197,11 +245,11 @@ class ObjectStore:
             ) from error
 
     def _refused(self, where: str, error: BaseException) -> StoreError:
-        return StoreError(
+        return UnreachableStoreError(
             f"the object store refuses these credentials ({error})",
             "credentials that may list, read and write here",
             "For s3:// see AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE.",
-            f"{self.address} ({where})",
+            f"{self.address} ({where})" if where else self.address,
         )
 
     @cached_property

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jacprobe.errors import NewerStoreError, StoreError
+from jacprobe.errors import InputError, NewerStoreError, StoreError
 from jacprobe.store.chunks import FORMAT, key_hash
 from jacprobe.store.entry import Entry, create, require_no_link
 from jacprobe.store.objects import ObjectStore, is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from jacprobe.store.chunks import LabelledChunks, Labels, Scalar
 
 ESTIMATES = "estimates"
 MARK, _TAG = "jacprobe-store.json", "CACHEDIR.TAG"
-_HASH_LENGTH = 64
 
 
 def default_root() -> Path:
@@ -80,15 +79,8 @@ class Store:
 
     @property
     def layers(self) -> tuple[Path, ...]:
-        """All stores, the own one first."""
+        """All folders, the own one first."""
         return (self.root, *self.shared)
-
-    def entries(self) -> Iterator[Entry]:
-        """Yield the entries of all layers, the own ones first; damaged metadata raises `StoreError`."""
-        for layer in self.layers:
-            for path in sorted(layer.iterdir()) if layer.is_dir() else ():
-                if path.is_dir() and len(path.name) == _HASH_LENGTH:
-                    yield Entry(path)
 
     def find(self, key: Mapping[str, Scalar]) -> list[Entry]:
         """Return the entries of a key, one of each layer that has it, the own one first."""
@@ -126,6 +118,25 @@ class Store:
         for other in others:
             _copy_chunks(other, entry)
         return entry
+
+
+def store_at(place: str | Path | None = None, shared: Sequence[str | Path] = ()) -> Store | ObjectStore:
+    """Return the store at a folder (the user's where None) or at an address, for what needs no locks or brings its own.
+
+    Raises
+    ------
+    InputError
+        Shared stores under an object store, or an address of a kind that nothing reads.
+    StoreError
+        As of `Store.at`.
+    """
+    if place is None or not is_address(place):
+        return Store.at(place, shared)
+    if shared:
+        raise InputError(
+            f"--shared-store beside --store {place}", "one of them", "Give a folder as --store.", "an object store"
+        )
+    return ObjectStore.at(str(place))
 
 
 def _copy_chunks(source: LabelledChunks, target: Entry) -> None:

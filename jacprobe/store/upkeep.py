@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jacprobe.errors import NewerStoreError, StoreError
-from jacprobe.store.entry import Entry
-from jacprobe.store.store import ESTIMATES
+from jacprobe.errors import NewerStoreError, StoreError, UnreachableStoreError
+from jacprobe.store.layers import layers_of
+from jacprobe.store.store import ESTIMATES, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
-    from jacprobe.store.chunks import Scalar
-    from jacprobe.store.store import Store
-
-_ABANDONED_SECONDS = 3600  # after which a folder that was never finished belongs to nobody
+    from jacprobe.store.chunks import LabelledChunks, Scalar
+    from jacprobe.store.objects import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -27,8 +22,8 @@ class Listing:
 
     Attributes
     ----------
-    path
-        Its folder.
+    where
+        Its folder or address.
     key
         What determines its values.
     shape
@@ -36,12 +31,12 @@ class Listing:
     chunks, total
         Chunks there, and all.
     nbytes
-        Size of the chunks on disk.
+        Size of the chunks as they are kept.
     shared
         Whether it lies in a store that is only read.
     """
 
-    path: Path
+    where: str
     key: Mapping[str, Scalar]
     shape: Mapping[str, int]
     chunks: int
@@ -52,90 +47,87 @@ class Listing:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something damaged: where, for which label (None: the whole entry), and what."""
+    """Something damaged: the file or object, for which label (None: the whole entry), and what."""
 
-    path: Path
+    where: str
     label: str | None
     problem: str
 
 
-def list_entries(store: Store) -> list[Listing]:
+def list_entries(store: Store | ObjectStore) -> list[Listing]:
     """Return what the store and its shared layers hold; chunks are counted, not read.
 
     Raises
     ------
     StoreError
-        An entry whose metadata cannot be read; `verify` names them all.
+        An entry whose metadata cannot be read (`verify` names them all), or an object store that cannot be reached.
     """
     found = []
-    for entry in store.entries():
-        paths = (entry.chunk_path(label) for label in entry.names)
-        sizes = [path.stat().st_size for path in paths if path.is_file()]
-        shape = {axis: len(names) for axis, names in entry.labels.items()}
-        shared = entry.path.parent != store.root
-        found.append(Listing(entry.path, entry.key, shape, len(sizes), len(entry.names), sum(sizes), shared))
+    for i, layer in enumerate(layers_of(store)):
+        for name in layer.names():
+            entry = layer.opened(name)
+            sizes = [entry.kept_nbytes(label) for label in entry.names if entry.is_there(label)]
+            shape = {axis: len(names) for axis, names in entry.labels.items()}
+            found.append(Listing(entry.where, entry.key, shape, len(sizes), len(entry.names), sum(sizes), i > 0))
     return found
 
 
-def size(store: Store) -> dict[Path, int]:
-    """Return the bytes that each layer holds on disk, everything counted."""
-    return {layer: sum(_sizes(layer)) for layer in store.layers}
+def size(store: Store | ObjectStore) -> dict[str, int]:
+    """Return the bytes that each layer holds, everything counted."""
+    return {layer.where: layer.nbytes() for layer in layers_of(store)}
 
 
-def _sizes(folder: Path) -> Iterator[int]:
-    for path in folder.rglob("*") if folder.is_dir() else ():
-        try:
-            if path.is_file():
-                yield path.stat().st_size
-        except FileNotFoundError:  # a file that another process has just renamed
-            continue
-
-
-def verify(store: Store, mend: bool = False) -> list[Fault]:
+def verify(store: Store | ObjectStore, mend: bool = False) -> list[Fault]:
     """Read every chunk and return what is damaged, in all layers.
 
     With `mend`, damaged chunks and entries of the own store are deleted, so that the next run computes them again;
-    shared stores are never changed.
+    shared stores are never changed. An object store has no locks, so that a chunk which somebody mends meanwhile may be
+    deleted: `jacprobe store missing` names it, and it is computed once more.
 
     Raises
     ------
     NewerStoreError
         An entry that a newer version wrote, which this one can neither check nor may delete.
+    UnreachableStoreError
+        An object store that stops answering: what cannot be read is not taken for damaged.
     """
     faults = []
-    for layer in store.layers:
-        for path in sorted(layer.iterdir()) if layer.is_dir() else ():
-            if not (path / "zarr.json").exists() or path.name.endswith(".partial"):
-                continue
-            mending = mend and layer == store.root
+    for i, layer in enumerate(layers_of(store)):
+        mending = mend and i == 0
+        for name in layer.names():
             try:
-                faults.extend(_damaged_chunks(Entry(path), mending))
-            except NewerStoreError:
+                faults.extend(_damaged_chunks(layer.opened(name), mending))
+            except (NewerStoreError, UnreachableStoreError):
                 raise
             except StoreError as error:
-                faults.append(Fault(path, None, error.given))
+                faults.append(Fault(f"{layer.where}/{name}", None, error.given))
                 if mending:
-                    _remove(path)
+                    layer.remove(name)
     return faults
 
 
-def _damaged_chunks(entry: Entry, mending: bool) -> Iterator[Fault]:
+def _damaged_chunks(entry: LabelledChunks, mending: bool) -> Iterator[Fault]:
     for label in entry.names:
-        problem = entry.fault(label)
+        problem = entry.damage(label)
         if problem is None:
             continue
-        yield Fault(entry.chunk_path(label), str(label), problem)
+        yield Fault(f"{entry.where}/{entry.chunk_key(label)}", str(label), problem)
         if mending:
             entry.drop(label)
 
 
 def gc(
-    store: Store, current: Mapping[str, Scalar] | None = None, code: str | None = None, dry_run: bool = False
-) -> list[Path]:
+    store: Store | ObjectStore,
+    current: Mapping[str, Scalar] | None = None,
+    code: str | None = None,
+    dry_run: bool = False,
+) -> list[str]:
     """Delete from the own store what no run will read again, and return it.
 
     That is: what killed writers left behind, entries of a superseded version of their probe, and estimates that other
-    code measured.
+    code measured. An object store holds only the second of these: its objects are there whole or not at all, and
+    estimates are kept in folders. It has no locks; deleting is safe all the same, since what goes has a key that this
+    version neither reads nor writes, and its metadata go first, so that nobody finds a part of it.
 
     Parameters
     ----------
@@ -148,40 +140,19 @@ def gc(
     dry_run
         Whether only to say what would go.
     """
-    if not store.root.is_dir():
-        return []
-    gone = []
-    for path in sorted(store.root.iterdir()):
-        if path.name.endswith(".partial"):
-            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                gone.append(path)
-        elif (path / "zarr.json").exists():
-            entry = Entry(path)
-            probe = str(entry.key.get("probe"))
-            if current is not None and probe in current and entry.key.get("version") != current[probe]:
-                gone.append(path)
-            else:
-                gone.extend(_left_behind(entry))
-    estimates = store.root / ESTIMATES
-    if code is not None and estimates.is_dir():
-        gone.extend(path for path in sorted(estimates.iterdir()) if path.name != code)
+    own = layers_of(store)[0]
+    gone = own.leavings()
+    for name in own.names():
+        entry = own.opened(name)
+        probe = str(entry.key.get("probe"))
+        if current is not None and probe in current and entry.key.get("version") != current[probe]:
+            gone.append(name)
+        else:
+            gone.extend(f"{name}/{part}" for part in entry.left_behind())
+    if code is not None and isinstance(store, Store) and (store.root / ESTIMATES).is_dir():
+        kept = sorted(path.name for path in (store.root / ESTIMATES).iterdir())
+        gone.extend(f"{ESTIMATES}/{name}" for name in kept if name != code)
     if not dry_run:
-        for path in gone:
-            _remove(path)
-    return gone
-
-
-def _remove(path: Path) -> None:
-    """Delete a file, a folder with all in it, or a link but not what it leads to."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _left_behind(entry: Entry) -> Iterator[Path]:
-    """Yield the unfinished files of chunks that nobody is writing now."""
-    for label in entry.names:
-        with entry.claim(label) as mine:
-            if mine:
-                yield from entry.unfinished(label)
+        for name in gone:
+            own.remove(name)
+    return [f"{own.where}/{name}" for name in gone]

@@ -42,7 +42,7 @@ def test_a_shared_store_is_listed_as_such(filled, tmp_path):
 def test_the_size_is_that_of_the_files(filled, tmp_path):
     own = Store.at(tmp_path / "own", shared=[filled.root])
     files = sum(path.stat().st_size for path in filled.root.rglob("*") if path.is_file())
-    assert size(own) == {own.root: 0, filled.root: files}
+    assert size(own) == {str(own.root): 0, str(filled.root): files}
 
 
 def test_verify_names_what_is_damaged_and_mends_it(filled, key, labels, values):
@@ -50,7 +50,7 @@ def test_verify_names_what_is_damaged_and_mends_it(filled, key, labels, values):
     (entry,) = filled.find(key)
     chunk = flip(entry, "KD2")
     (fault,) = verify(filled)
-    assert (fault.path, fault.label) == (chunk, "KD2")
+    assert (fault.where, fault.label) == (str(chunk), "KD2")
     assert "damaged chunk" in fault.problem
     assert verify(filled, mend=True) == [fault]
     assert verify(filled) == []
@@ -61,9 +61,20 @@ def test_verify_names_what_is_damaged_and_mends_it(filled, key, labels, values):
 def test_verify_mends_broken_metadata_by_removing_the_entry(filled, key):
     (entry,) = filled.find(key)
     (entry.path / "zarr.json").write_text("{")
-    assert [(fault.path, fault.label) for fault in verify(filled)] == [(entry.path, None)]
+    assert [(fault.where, fault.label) for fault in verify(filled)] == [(str(entry.path), None)]
     verify(filled, mend=True)
     assert not entry.path.exists()
+
+
+def test_an_entry_without_metadata_is_named_and_what_is_no_entry_is_left_alone(filled, key):
+    (entry,) = filled.find(key)
+    (entry.path / "zarr.json").unlink()
+    other = filled.root / "notes"
+    other.mkdir()
+    (other / "zarr.json").write_text("{")
+    assert [(fault.where, fault.label) for fault in verify(filled, mend=True)] == [(str(entry.path), None)]
+    assert not entry.path.exists()
+    assert other.exists()
 
 
 def test_an_entry_of_a_newer_version_is_not_taken_for_damaged_and_never_deleted(filled, key):
@@ -89,9 +100,9 @@ def test_gc_removes_superseded_entries_only_of_probes_it_knows(filled, key):
     (old,) = filled.find(key)
     assert gc(filled) == []
     assert gc(filled, {"Delta": 9}) == []
-    assert gc(filled, {"Routing": 2}, dry_run=True) == [old.path]
+    assert gc(filled, {"Routing": 2}, dry_run=True) == [str(old.path)]
     assert old.path.exists()
-    assert gc(filled, {"Routing": 2}) == [old.path]
+    assert gc(filled, {"Routing": 2}) == [str(old.path)]
     assert [listing.key["version"] for listing in list_entries(filled)] == [2]
 
 
@@ -103,7 +114,7 @@ def test_gc_sweeps_what_killed_writers_left_but_not_what_is_being_written(filled
     for path in (abandoned, fresh):
         path.mkdir()
     os.utime(abandoned, (time.time() - 7200, time.time() - 7200))
-    assert set(gc(filled)) == {stale, abandoned}
+    assert set(gc(filled)) == {str(stale), str(abandoned)}
     assert not stale.exists()
     assert not abandoned.exists()
     assert fresh.exists()
@@ -111,4 +122,4 @@ def test_gc_sweeps_what_killed_writers_left_but_not_what_is_being_written(filled
 
 
 def test_an_empty_store_needs_no_upkeep(store):
-    assert (list_entries(store), size(store), verify(store), gc(store)) == ([], {store.root: 0}, [], [])
+    assert (list_entries(store), size(store), verify(store), gc(store)) == ([], {str(store.root): 0}, [], [])
