@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.cluster.work import compute_block, keys, require_same
-from jacprobe.cluster.workers import require_fit
+from jacprobe.cluster.workers import Patience, require_fit
 from jacprobe.collect import missing
 from jacprobe.errors import ClusterError
 from jacprobe.store.fill import Progress
@@ -64,7 +64,7 @@ def distribute(
     work: Work,
     todo: Sequence[Task],
     progress: Callable[[Task, Progress], None] | None = None,
-    patience: float = 60.0,
+    patience: Patience | None = None,
 ) -> None:
     """Fill the store of `work` by the workers of a client; what is there is not computed again.
 
@@ -81,7 +81,7 @@ def distribute(
     progress
         Called for a task as its blocks come about, and once where nothing is missing.
     patience
-        Seconds without any worker after which to give up.
+        How long to go on without any worker; a minute where None.
 
     Raises
     ------
@@ -90,6 +90,7 @@ def distribute(
     KeyboardInterrupt
         After an interrupt, when what was being computed is written.
     """
+    patience = patience or Patience()
     await_workers(client, patience)
     require_fit(client)
     agreed = agreed_keys(client, work, todo)
@@ -103,12 +104,12 @@ def distribute(
         raise KeyboardInterrupt
 
 
-def await_workers(client: Client, patience: float) -> None:
+def await_workers(client: Client, patience: Patience) -> None:
     """Wait for the first worker, or raise `ClusterError`."""
-    try:
-        client.wait_for_workers(1, timeout=patience)
-    except TimeoutError as error:
-        raise _lonely(client, patience) from error
+    begun = time.monotonic()
+    while not client.nthreads():
+        _require_hope(client, patience, begun)
+        time.sleep(_LOOK_SECONDS)
 
 
 def agreed_keys(client: Client, work: Work, todo: Sequence[Task]) -> list[Key]:
@@ -163,7 +164,7 @@ def _run(
     queue: Queue,
     tell: Callable[[Task, Progress], None],
     stop: threading.Event,
-    patience: float,
+    patience: Patience,
 ) -> None:
     from distributed import wait
 
@@ -172,8 +173,8 @@ def _run(
     while running or (queue and not stop.is_set()):
         workers: Any = client.nthreads()
         seen = time.monotonic() if workers else seen
-        if time.monotonic() > seen + patience:
-            raise _lonely(client, patience)
+        if not workers:
+            _require_hope(client, patience, seen)
         while queue and not stop.is_set() and len(running) < AHEAD * len(workers):
             entry, block, key = queue.popleft()
             running[client.submit(compute_block, work, block, key, pure=False)] = (entry, block)
@@ -217,7 +218,17 @@ def _result(future: Future[Any], block: Task) -> Done:
     return done
 
 
-def _lonely(client: Client, patience: float) -> ClusterError:
-    address = client.scheduler.address if client.scheduler is not None else ""
-    start = f"dask worker {address} --nworkers N --nthreads 1"
-    return ClusterError(f"no worker in {patience:.0f} seconds", "at least one", f"Start some with: {start}", address)
+def _require_hope(client: Client, patience: Patience, since: float) -> None:
+    """Raise `ClusterError` where there has been no worker for too long, or none can come any more."""
+    if why := patience.ended():
+        raise ClusterError(
+            f"{why}, and no worker is left",
+            "one until the work is done",
+            "What is written stays, and the same command goes on from there. A job ends at its walltime, or because its"
+            " workers cannot start: its output says which (log_directory, or where the command was typed).",
+            "--slurm",
+        )
+    if time.monotonic() > since + patience.seconds:
+        address = client.scheduler.address if client.scheduler is not None else ""
+        start = f"Start some with: dask worker {address} --nworkers N --nthreads 1"
+        raise ClusterError(f"no worker in {patience.seconds:.0f} seconds", "at least one", start, address)

@@ -1,8 +1,9 @@
-"""Which workers are fit: one thread each, and the versions that numbers depend on."""
+"""How long workers are waited for, and which are fit: one thread each, and the versions that numbers depend on."""
 
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,26 @@ if TYPE_CHECKING:
     from distributed import Client
 
 PACKAGES = ("jacprobe", "torch", "arc-state", "transformers", "numpy", "distributed")
+
+
+def _nothing() -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait while there is no worker at all.
+
+    Attributes
+    ----------
+    seconds
+        At most.
+    ended
+        Returns why none will come any more, or nothing while one may.
+    """
+
+    seconds: float = 60.0
+    ended: Callable[[], str] = _nothing
 
 
 def own_versions() -> dict[str, str]:

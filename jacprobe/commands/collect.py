@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jacprobe.commands.options import Json, studies
+from jacprobe.commands.options import AnyStore, Json, SharedStore, studies
 from jacprobe.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ Seed = Annotated[int, typer.Option(help="Root of the draws, as in pytest --seed.
 Device = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")]
 Models = Annotated[str | None, typer.Option(help="Folder of run folders, as in pytest --models.")]
 Data = Annotated[str | None, typer.Option(help="h5ad file of control cells, as in pytest --data.")]
-Target = Annotated[
-    str | None, typer.Option("--store", help="Folder of the store (the user's cache), or s3://BUCKET/...")
-]
-Shared = Annotated[list[str] | None, typer.Option("--shared-store", help="Store that is only read (repeatable).")]
 ShardOption = Annotated[str | None, typer.Option("--shard", help="i/n: this machine's part of n, for array jobs.")]
 
 
@@ -45,8 +41,8 @@ def collect(
     device: Device = "auto",
     models: Models = None,
     data: Data = None,
-    store: Target = None,
-    shared_store: Shared = None,
+    store: AnyStore = None,
+    shared_store: SharedStore = None,
     shard: ShardOption = None,
     scheduler: Annotated[
         str | None, typer.Option(help="local, local:N or tcp://HOST:PORT of a Dask scheduler; none: this process.")
@@ -82,16 +78,20 @@ def collect(
 
 
 def _distributed(given: _Given, scheduler: str | None, slurm: Path | None) -> None:
-    from jacprobe.cluster import schedulers
+    from contextlib import ExitStack
+
     from jacprobe.cluster.distribute import distribute
+    from jacprobe.cluster.schedulers import connected, parse_scheduler
+    from jacprobe.cluster.slurm import slurm as submitted
+    from jacprobe.cluster.workers import Patience
     from jacprobe.terminal import Collecting
 
-    if slurm is not None:
-        connection, patience = schedulers.slurm(slurm), 24 * 3600.0  # jobs queue
-    else:
-        parsed = schedulers.parse_scheduler(scheduler or "local")
-        connection, patience = schedulers.connected(parsed, given.device), 60.0
-    with connection as client:
+    with ExitStack() as stack:
+        if slurm is not None:
+            client, patience = stack.enter_context(submitted(slurm))
+        else:
+            parsed = parse_scheduler(scheduler or "local")
+            client, patience = stack.enter_context(connected(parsed, given.device)), Patience()
         work = given.work()
         todo = given.tasks(work.open())
         with Collecting() as progress:
@@ -107,8 +107,8 @@ def plan(
     device: Device = "auto",
     models: Models = None,
     data: Data = None,
-    store: Target = None,
-    shared_store: Shared = None,
+    store: AnyStore = None,
+    shared_store: SharedStore = None,
     shard: Annotated[
         list[str] | None, typer.Option(help="i/n (repeatable): plan these, and name what they miss or do twice.")
     ] = None,
@@ -149,8 +149,8 @@ def store_missing(
     device: Device = "auto",
     models: Models = None,
     data: Data = None,
-    store: Target = None,
-    shared_store: Shared = None,
+    store: AnyStore = None,
+    shared_store: SharedStore = None,
     shard: ShardOption = None,
     as_json: Json = False,
 ) -> None:
@@ -208,12 +208,8 @@ class _Given:
             return path if path is None or is_reference(path) or is_address(path) else str(Path(path).resolve())
 
         store = self.store or str(default_root())
-        if self.shared and is_address(store):
-            raise InputError(
-                "--shared-store beside a store on an object store", "one of them", "Collect into a folder.", "collect"
-            )
         study = absolute(self.study) if (Path(self.study) / "study.toml").is_file() else self.study
-        return Work(
+        made = Work(
             study=study or self.study,
             store=absolute(store) or store,
             seed=self.seed,
@@ -222,6 +218,8 @@ class _Given:
             data=absolute(self.data),
             shared=tuple(absolute(path) or path for path in self.shared or ()),
         )
+        made.target()  # refused before models are read
+        return made
 
     def with_shard(self, shard: object) -> _Given:
         """Return the same options for one shard."""

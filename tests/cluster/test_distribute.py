@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -194,6 +196,26 @@ def test_an_unreachable_scheduler_is_told_within_ten_seconds(small_study):
         connected(Remote("tcp://127.0.0.1:9")),
     ):
         pass
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n"], ids=["nothing", "of the web"])
+def test_something_else_at_the_address_is_told_within_ten_seconds(said):
+    from jacprobe.cluster.schedulers import require_answer
+    from jacprobe.errors import ClusterError
+
+    begun = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = []
+
+        def answer():
+            taken.append(server.accept()[0])
+            taken[0].sendall(said)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(ClusterError, match=r"no scheduler answers \(.+\).*Start it with: dask scheduler"):
+            require_answer(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        taken[0].close()
     assert time.monotonic() - begun < 10
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from jacprobe.cluster.devices import default_workers, visible_gpus, worker_environment
-from jacprobe.cluster.schedulers import Local, Remote, parse_scheduler, slurm_cluster, slurm_options
+from jacprobe.cluster.schedulers import Local, Remote, parse_scheduler
+from jacprobe.cluster.slurm import slurm_cluster, slurm_options
 from jacprobe.cluster.work import require_same
 from jacprobe.cluster.workers import require_same_versions
 from jacprobe.errors import ClusterError, InputError, UnknownNameError
+from tests.cluster.conftest import Command
 
 JOBS = {"jobs": 4, "processes": 8, "memory": "16GB", "walltime": "04:00:00", "queue": "cpu", "account": "lab"}
 
@@ -88,7 +93,8 @@ def test_options_of_slurm_need_memory_and_time():
         slurm_options({"jobs": 2}, "jobs.toml")
 
 
-def test_where_there_is_no_slurm_it_is_said(jacprobe, small_study, tmp_path):
+def test_where_there_is_no_slurm_it_is_said(small_study, tmp_path):
+    jacprobe = Command({"PATH": str(Path(sys.executable).parent)})
     (tmp_path / "jobs.toml").write_text('memory = "4GB"\nwalltime = "01:00:00"\n')
     run = jacprobe("collect", small_study, "--store", tmp_path / "store", "--slurm", tmp_path / "jobs.toml")
     assert run.returncode == 2
