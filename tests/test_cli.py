@@ -81,6 +81,19 @@ def test_claims_are_listed_for_machines_with_what_they_rest_on():
     assert figure["source"].endswith("NB02 table")
 
 
+def test_claims_are_listed_by_group_and_a_group_by_itself():
+    listed = jacprobe("claims").stdout.splitlines()
+    groups = [line for line in listed if line and not line.startswith(" ")][:-1]
+    assert groups == sorted(set(groups))
+    assert {"nb01", "nb10", "conclusion", "instrument"} <= set(groups)
+    of_one = json.loads(jacprobe("claims", "--group", "nb02", "--json").stdout)
+    assert {row["group"] for row in of_one} == {"nb02"}
+    assert listed[-1] == f"{len(json.loads(jacprobe('claims', '--json').stdout))} claims"
+    unknown = jacprobe("claims", "--group", "nb22")
+    assert unknown.returncode == 2
+    assert "unknown group nb22 (nearest: nb02)" in unknown.stderr
+
+
 def test_the_doctor_finds_nothing_wrong_with_the_demo_and_says_what_is_wrong_elsewhere(tmp_path):
     good = jacprobe("doctor", "fixtures/studies/demo/models/fewshot-hepg2")
     assert good.returncode == 0, good.stderr

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jacprobe.commands.options import Json, roles
+
+if TYPE_CHECKING:
+    from jacprobe.verdicts.claim import Claim
 
 
 def claims(
@@ -19,36 +23,48 @@ def claims(
             "--with", help="Only claims that need no model but these roles (repeatable).", autocompletion=roles
         ),
     ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="Only claims of these groups, as nb05 or conclusion (repeatable).")
+    ] = None,
 ) -> None:
-    """List the claims.
+    """List the claims by group: id, criterion and finding.
 
-    Id, finding and criterion; with --json evidence and published figures too.
+    With --json evidence and published figures too.
 
-    Example: jacprobe claims --with fewshot/hepg2
+    Example: jacprobe claims --with fewshot/hepg2 --group nb05
     """
     from jacprobe.coverage import answerable
+    from jacprobe.errors import unknown_names
     from jacprobe.suite import load_rows, suite_root
 
     known = load_rows(suite_root() / "claims")
-    chosen = list(known) if not with_model else answerable(known, with_model)
-    rows = [
-        {
-            "id": claim.id,
-            "group": claim.group,
-            "family": claim.family,
-            "kind": claim.kind,
-            "finding": claim.finding,
-            "criterion": str(claim.criterion),
-            "evidence": {name: str(request) for name, request in claim.evidence.items()},
-            "published": [{"value": f.value, "source": f.source, "id": f.id} for f in claim.published],
-        }
-        for claim in map(known.__getitem__, chosen)
-    ]
+    chosen = set(known) if not with_model else set(answerable(known, with_model))
+    if group and (unknown := set(group) - {claim.group for claim in known.values()}):
+        raise unknown_names("group", sorted(unknown), sorted({claim.group for claim in known.values()}), "--group")
+    listed = [claim for claim in known.values() if claim.id in chosen and (not group or claim.group in group)]
+    listed.sort(key=lambda claim: claim.group)  # stable: within a group as the module has them
     if as_json:
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        typer.echo(json.dumps([_described(claim) for claim in listed], indent=1, ensure_ascii=False))
         return
-    for row in rows:
-        typer.echo(f"{row['id']}  ({row['criterion']})\n    {row['finding']}")
+    for name, claims_of_group in groupby(listed, key=lambda claim: claim.group):
+        typer.secho(f"{name}\n", bold=True)
+        for claim in claims_of_group:
+            typer.echo(f"  {typer.style(claim.id, bold=True)}  ({claim.criterion})\n      {claim.finding}")
+        typer.echo()
+    typer.echo(f"{len(listed)} claims")
+
+
+def _described(claim: Claim) -> dict[str, Any]:
+    return {
+        "id": claim.id,
+        "group": claim.group,
+        "family": claim.family,
+        "kind": claim.kind,
+        "finding": claim.finding,
+        "criterion": str(claim.criterion),
+        "evidence": {name: str(request) for name, request in claim.evidence.items()},
+        "published": [{"value": f.value, "source": f.source, "id": f.id} for f in claim.published],
+    }
 
 
 def findings(
