@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from jacprobe.anndata_cells import cells_of_anndata, require_same_kind, require_unique_genes
+from jacprobe.apart import read_apart
+from jacprobe.columns import Columns
 from jacprobe.errors import InputError, unknown_names
-from jacprobe.h5ad_file import opened
+from jacprobe.h5ad_file import NEEDS, opened
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from jacprobe.columns import Columns
     from jacprobe.models.protocol import Named
 
 BatchRule = Literal["first", "own"]
@@ -102,21 +104,56 @@ def read_cells(
     """Return the control cells of an h5ad file, of one line where `cell_line` is given: (cell, gene) with `batch`.
 
     `columns` says what the file calls them, as for `cells_of_anndata`. All of them are checked, whichever of them are
-    drawn later. Of the file no more than these is in memory.
+    drawn later. Of the file no more than these is in memory. It is read in a process apart (`jacprobe.apart`).
 
     Raises
     ------
     InputError
-        As `cells_of_anndata`, for values that are no expression, or if it is no h5ad file; each names the file.
+        As `cells_of_anndata`, for values that are no expression, or if it is no h5ad file or HDF5 hangs or dies on it;
+        each names the file.
     """
-    path = Path(path)
+    import xarray as xr
+
+    asked = {"model": names_of(model), "cell_line": cell_line, "columns": asdict(columns) if columns else None}
+    read = read_apart(cells_of_file, Path(path), needs=NEEDS, **asked)
+    coords: dict[str, Any] = {name: np.array(read[name], dtype=str) for name in ("cell", "gene")}
+    if read["batch"] is not None:
+        coords["batch"] = ("cell", np.array(read["batch"], dtype=str))
+    return xr.DataArray(read["values"], dims=("cell", "gene"), coords=coords, attrs=read["attrs"])
+
+
+def names_of(model: Named) -> dict[str, Any]:
+    """Return the names by which cells are put in a model's order, as JSON holds them."""
+    listed = {part: list(getattr(model, part)) for part in ("genes", "perturbations", "batches")}
+    return {**listed, "control": model.control}
+
+
+def cells_of_file(
+    path: Path, model: dict[str, Any], cell_line: str | None, columns: dict[str, str | None] | None
+) -> dict[str, Any]:
+    """Return what `read_cells` does, as numbers and names: `values`, `cell`, `gene`, `batch` (or None), `attrs`.
+
+    It is `read_cells` in the very process that calls it, with the names of a model (`names_of`).
+
+    Raises
+    ------
+    InputError
+        As `read_cells`.
+    """
+    named = cast("Named", SimpleNamespace(**{name: _as_tuple(names) for name, names in model.items()}))
+    asked = Columns(**columns) if columns else None
     try:
-        with opened(path, columns.expression if columns else None) as data:
-            cells = cells_of_anndata(data, model, cell_line, columns)
-        _expression(model, _by_name(model, cells)[0])
+        with opened(path, asked.expression if asked else None) as data:
+            cells = cells_of_anndata(data, named, cell_line, asked)
+        _expression(named, _by_name(named, cells)[0])
     except InputError as error:
         raise type(error)(error.given, error.wanted, error.mend, where=path) from error
-    return cells
+    listed = {name: cells[name].values.tolist() if name in cells.coords else None for name in ("cell", "gene", "batch")}
+    return {"values": cells.values, **listed, "attrs": cells.attrs}
+
+
+def _as_tuple(names: Any) -> Any:
+    return tuple(names) if isinstance(names, list) else names
 
 
 def draw_cells(cells: xr.DataArray, n_cells: int, rng: np.random.Generator, draw: int = 0) -> xr.DataArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from jacprobe.apart import read_apart
 from jacprobe.errors import InputError
 from jacprobe.h5ad_check import require_inside, require_own, require_rows
 from jacprobe.texts import require_regular
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jacprobe.columns import Columns
 
 EXPRESSION = "X_hvg"
+NEEDS = ("h5py", "anndata.io", "xarray", "scipy.sparse")  # what reading one takes
 _BYTES = 64 * 2**20  # read at once
 
 
@@ -85,6 +87,8 @@ class H5adFile:
 @contextmanager
 def opened(path: Path, expression: str | None = None) -> Iterator[H5adFile]:
     """Open an h5ad file for reading control cells: X, obsm["X_hvg"], and the matrix `expression` of obsm or layers.
+
+    HDF5 can hang or die on a damaged one: it is opened by functions that `jacprobe.apart` calls in a process apart.
 
     Raises
     ------
@@ -171,13 +175,7 @@ def require_columns(path: Path, columns: Columns) -> None:
     InputError
         If it is no h5ad file, or lacks a column of `obs` or `var` or the matrix of expression.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            there = {name: _names_in(file.get(name)) for name in ("obs", "var", "obsm", "layers")}
-    except OSError as error:
-        raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
+    there = read_apart(names_in_parts, path, needs=("h5py",))
     wanted = [("obs", name) for name in columns.of_obs] + [("var", name) for name in (columns.genes,) if name]
     lacking = [f"{part}[{name!r}]" for part, name in wanted if name not in there[part]]
     if columns.expression not in (None, "X", *there["obsm"], *there["layers"]):
@@ -187,8 +185,8 @@ def require_columns(path: Path, columns: Columns) -> None:
         raise InputError(f"no {', '.join(lacking)} ({found})", "the columns that the study names", where=path)
 
 
-def matrices(path: Path) -> list[tuple[str, str, int]]:
-    """Return the matrices of a file with a row for each cell: (name, part of the file, columns); none of it is read.
+def names_in_parts(path: Path) -> dict[str, list[str]]:
+    """Return the names in `obs`, `var`, `obsm` and `layers` of a file.
 
     Raises
     ------
@@ -199,11 +197,39 @@ def matrices(path: Path) -> list[tuple[str, str, int]]:
 
     try:
         with h5py.File(path, "r") as file:
+            return {name: _names_in(file.get(name)) for name in ("obs", "var", "obsm", "layers")}
+    except OSError as error:
+        raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
+
+
+def matrices(path: Path) -> list[tuple[str, str, int]]:
+    """Return the matrices of a file with a row for each cell: (name, part of the file, columns); none of it is read.
+
+    Raises
+    ------
+    InputError
+        If it is no h5ad file.
+    """
+    return [tuple(one) for one in read_apart(matrices_of_file, path, needs=("h5py",))["matrices"]]
+
+
+def matrices_of_file(path: Path) -> dict[str, list[tuple[str, str, int]]]:
+    """Return what `matrices` does, in the very process that calls it.
+
+    Raises
+    ------
+    InputError
+        As `matrices`.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
             groups: list[tuple[str, Any]] = [(part, file[part]) for part in ("obsm", "layers") if part in file]
             there = [(name, part, group) for part, group in groups for name in _names_in(group)]
             there += [("X", "X", file)] if "X" in file else []
             named = [(name, part, group[name]) for name, part, group in there if not _elsewhere(group, name)]
-            return [(name, part, width) for name, part, one in named if (width := _width(one))]
+            return {"matrices": [(name, part, width) for name, part, one in named if (width := _width(one))]}
     except (OSError, KeyError) as error:
         raise InputError(f"not readable as h5ad ({error})", "an h5ad file", "Copy the file again", path) from error
 

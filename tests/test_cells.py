@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacprobe.anndata_cells import cells_of_anndata
-from jacprobe.cells import draw_cells, prepare_cells, read_cells
+from jacprobe.cells import cells_of_file, draw_cells, names_of, prepare_cells, read_cells
 from jacprobe.columns import NUMBERS, Columns, kind_of, mismatch
 from jacprobe.errors import InputError, StudyError, UnknownNameError
 
@@ -309,6 +309,8 @@ def test_rows_are_read_from_disk_whatever_the_matrix_is(tmp_path: Path, kind: An
     )
     data.write_h5ad(tmp_path / "cells.h5ad")
     cells = read_cells(tmp_path / "cells.h5ad", MODEL)
+    in_parts = cells_of_file(tmp_path / "cells.h5ad", names_of(MODEL), None, None)  # here, where the size is changed
+    np.testing.assert_array_equal(in_parts["values"], cells.values)
     chosen = genes == "non-targeting"
     assert cells["cell"].values.tolist() == names[chosen].tolist()
     assert cells["batch"].values.tolist() == obs["gem_group"][chosen].tolist()

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.anndata_cells import named_columns
+from jacprobe.apart import read_apart
 from jacprobe.cells import read_cells
 from jacprobe.columns import Columns, mismatch
 from jacprobe.errors import InputError
-from jacprobe.h5ad_file import EXPRESSION, matrices, opened
+from jacprobe.h5ad_file import EXPRESSION, NEEDS, matrices, opened
 from jacprobe.scaffold.roles import plain
 
 if TYPE_CHECKING:
@@ -60,10 +61,8 @@ def guess_labels(path: Path, model: Named, lines: Iterable[str], given: Columns)
     InputError
         Where no column, or several alike, hold perturbations or lines, or the controls' mark cannot be told.
     """
-    with opened(path) as data:
-        obs = named_columns(data.obs)
     found = Guessed(given)
-    distinct = {name: set(values.tolist()) for name, values in obs.items()}
+    distinct = {name: set(values) for name, values in read_apart(labels_of_file, path, needs=NEEDS).items()}
     known = set(model.perturbations)
     wanted = {plain(line) for line in lines if line}
     counts = {
@@ -100,8 +99,7 @@ def guess_expression(path: Path, model: Named, line: str, given: Columns) -> tup
     """
     genes, said = given.genes, []
     if genes is None:
-        with opened(path) as data:
-            genes = _genes_column(data.var, model)
+        genes = read_apart(genes_of_file, path, needs=NEEDS, wanted=list(model.genes))["column"]
         if genes is not None:
             said.append(f"genes: var[{genes!r}] holds the model's names")
     refused = []
@@ -122,6 +120,30 @@ def guess_expression(path: Path, model: Named, line: str, given: Columns) -> tup
         "Put it into X, a layer or obsm['X_hvg']; name it by --expression, and the genes' names by --genes-column.",
         path,
     )
+
+
+def labels_of_file(path: Path) -> dict[str, list[str]]:
+    """Return the distinct values of every column of `obs` that can hold names.
+
+    Raises
+    ------
+    InputError
+        If it is no h5ad file.
+    """
+    with opened(path) as data:
+        return {name: sorted(set(values.tolist())) for name, values in named_columns(data.obs).items()}
+
+
+def genes_of_file(path: Path, wanted: list[str]) -> dict[str, str | None]:
+    """Return as `column` that of `var` with the wanted genes; None where the index has as many of them.
+
+    Raises
+    ------
+    InputError
+        If it is no h5ad file.
+    """
+    with opened(path) as data:
+        return {"column": _genes_column(data.var, set(wanted))}
 
 
 def _best(counts: Mapping[str, int], what: str, found: Guessed) -> str | None:
@@ -163,9 +185,8 @@ def _with_control(found: Guessed, distinct: Mapping[str, set[str]], model: Named
     return found
 
 
-def _genes_column(var: Any, model: Named) -> str | None:
-    """Return the column of `var` with the model's genes, where the index has fewer of them."""
-    wanted = set(model.genes)
+def _genes_column(var: Any, wanted: set[str]) -> str | None:
+    """Return the column of `var` with the wanted genes, where the index has fewer of them."""
     shares = {str(name): len(wanted & set(var[name].astype(str))) for name in var.columns}
     best = max(shares, key=shares.__getitem__, default=None)
     return best if best is not None and shares[best] > len(wanted & set(map(str, var.index))) else None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jacprobe import apart
 from tests.security.conftest import LINUX
 from tests.security.readers import attempt, readers_of, small_memory
 
@@ -17,8 +18,6 @@ NAMES = [
     "split.toml", "study.toml", "expected.toml", "GMT", "ledger", "cut ledger", "cells", "cells by name", "observed",
     "npy", "parquet", "csv", "names", "SAE weights", "SAE options", "entry", "array", "chunk", "estimate",
 ]  # fmt: skip
-# HDF5 itself dies or hangs on about one in a few thousand damaged files (docs/security.md): the same ones on every run.
-HDF5 = ("cells", "cells by name", "observed")
 TOKENS = (b"\xff\xff\xff\x7f", b"\xff" * 8, b"\0" * 8, b"9" * 30, b"-1", b"null", b"true", b"NaN", b"1e999", b'"', b"[")
 place, length = st.floats(0, 1), st.integers(0, 40)
 DAMAGE = st.one_of(
@@ -68,10 +67,10 @@ def test_a_damaged_file_is_read_or_refused(valid, tmp_path_factory, monkeypatch,
     raw = (valid / reader.file).read_bytes()
     scratch = tmp_path_factory.mktemp("scratch")
     monkeypatch.chdir(scratch)
+    monkeypatch.setattr(apart, "FEWEST_SECONDS", 5.0)  # HDF5 hangs on some, which costs so long and is refused
     seen: set[str] = set()
 
     @settings(
-        derandomize=name in HDF5,
         max_examples=40,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
