@@ -7,7 +7,6 @@ pytest-xdist workers judge and the controller keeps the ledger. Claim modules st
 
 from __future__ import annotations
 
-import argparse
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,20 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jacprobe.coverage import coverage_lines
-from jacprobe.errors import InputError, JacprobeError, inert, unknown_names
-from jacprobe.estimates import code_digest
-from jacprobe.hub import is_reference
+from jacprobe.errors import JacprobeError, inert
 from jacprobe.interrupts import end_workers_soon, heed_termination
 from jacprobe.judging import CHANGED, Judging
+from jacprobe.plugin_options import add_options, asked_judging, claim_folders
 from jacprobe.results import ALLURE, LEDGER, Results
 from jacprobe.sharing import shared_work
 from jacprobe.store.writable import require_writable
-from jacprobe.suite import load_rows
 from jacprobe.terminal import closing_table, header_lines, verdict_line
-from jacprobe.verdicts.baselines import BASELINE, require_baseline
-from jacprobe.verdicts.expectations import expectations_from_ledger, study_expectations
 from jacprobe.verdicts.judge import Verdict
-from jacprobe.verdicts.ledger import is_expected, read_ledger
+from jacprobe.verdicts.ledger import is_expected
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -42,7 +37,6 @@ if TYPE_CHECKING:
 JUDGING = pytest.StashKey[Judging]()
 HEADER = pytest.StashKey[list[str]]()
 _RECORD = "jacprobe"
-QUICK = 40
 
 
 def claims(rows: Sequence[Claim]) -> pytest.MarkDecorator:
@@ -64,34 +58,7 @@ def rng(pytestconfig: pytest.Config, claim: Claim) -> np.random.Generator:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a verification."""
-    group = parser.getgroup("jacprobe", "verification of claims about perturbation models")
-    group.addoption("--study", default="demo", help="study to judge: a name or the path of its folder (demo)")
-    group.addoption("--models", metavar="DIR", help="folder of the study's run folders, or hf://OWNER/NAME@COMMIT")
-    group.addoption(
-        "--model", action="append", default=[], metavar="ROLE=PATH", help="run folder of one model (may be repeated)"
-    )
-    group.addoption("--data", metavar="FILE", help="h5ad file of control cells, or hf://datasets/...@COMMIT")
-    group.addoption("--evidence", metavar="DIR", help="folder of the original's arrays and tables")
-    group.addoption("--results", default="results", help="folder of ledger and report data (results)")
-    group.addoption("--expect", metavar="LEDGER", help="expect no flip from this earlier ledger, or `baseline`")
-    group.addoption(
-        "--claim", action="append", default=[], metavar="ID", help="judge this claim only (may be repeated)"
-    )
-    group.addoption("--seed", type=_natural, default=0, metavar="N", help="root of every random stream (0)")
-    group.addoption("--device", default="auto", help="where models run: auto, cpu, cuda, mps (auto)")
-    group.addoption("--batch", default="first", choices=("first", "own"), help="batch given to control cells (first)")
-    group.addoption("--store", metavar="DIR", help="folder of the evidence store (the user's cache)")
-    group.addoption("--shared-store", action="append", default=[], metavar="DIR", help="store to read from only")
-    group.addoption(
-        "--quick", action="store_true", help=f"a first look: at most {QUICK} knockdowns a probe, nothing expected"
-    )
-    group.addoption("--require-evaluated", action="store_true", help="fail claims that are NOT EVALUATED")
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}; wanted a whole number, 0 or more")
-    return int(text)
+    add_options(parser.getgroup("jacprobe", "verification of claims about perturbation models"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -103,11 +70,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Open the study that claims will be judged on; a bad option ends the run before anything is touched."""
     config = session.config
-    folders = _claim_folders(config)
+    folders = claim_folders(config.args, config.invocation_params.dir)
     if not folders or config.option.collectonly:
         return
     try:
-        config.stash[JUDGING] = _open_judging(config, folders)
+        config.stash[JUDGING] = asked_judging(config.option, config.invocation_params.dir, folders)
         if not hasattr(config, "workerinput"):
             study = config.stash[JUDGING].study
             config.stash[HEADER] = [*header_lines(study), *coverage_lines(study, config.stash[JUDGING].rows)]
@@ -121,68 +88,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except JacprobeError as error:
         raise pytest.UsageError(str(error)) from error
     config.option.verbose = config.option.verbose or 1
-
-
-def _claim_folders(config: pytest.Config) -> list[Path]:
-    """Return the folders named `claims` that the command line points at, into or around."""
-    found: dict[Path, None] = {}
-    for argument in config.args:
-        path = (config.invocation_params.dir / argument.split("::")[0]).resolve()
-        for folder in (path, *path.parents, path / "claims"):
-            if folder.name == "claims" and folder.is_dir() and not (folder / "__init__.py").exists():
-                found[folder] = None
-    return list(found)
-
-
-def _open_judging(config: pytest.Config, folders: Sequence[Path]) -> Judging:
-    from jacprobe.opening import open_study
-
-    option = config.option
-    rows: dict[str, Claim] = {}
-    for folder in folders:
-        rows |= load_rows(folder)
-    unknown = [claim_id for claim_id in option.claim if claim_id not in rows]
-    if unknown:
-        raise unknown_names("claim id", unknown, list(rows), where="--claim")
-    study = open_study(
-        option.study,
-        seed=option.seed,
-        device=option.device,
-        batch=option.batch,
-        store=option.store,
-        shared=option.shared_store,
-        quick=QUICK if option.quick else None,
-        **_given(config),
-    )
-    code = code_digest(*folders)
-    if not option.expect:
-        return Judging(study, rows, study_expectations(study.folder, rows), code)
-    from jacprobe.retraining import Earlier
-
-    path = config.invocation_params.dir / option.expect
-    if option.expect == BASELINE:
-        path = require_baseline(study.folder, study.name)
-    lines = read_ledger(path)
-    expectations = expectations_from_ledger(path, rows, study.name, lines)
-    return Judging(study, rows, expectations, code, Earlier(lines, rows, option.store, option.shared_store, code))
-
-
-def _given(config: pytest.Config) -> dict[str, Any]:
-    """Return models, data and evidence as given on the command line, paths from where it was typed."""
-    option, here = config.option, config.invocation_params.dir
-
-    def path(text: str | None) -> str | Path | None:
-        return text if text is None or is_reference(text) else here / text
-
-    given = [text.partition("=") for text in option.model]
-    if odd := [role for role, equals, place in given if not (equals and place)]:
-        raise InputError(f"--model {', '.join(odd)}", "ROLE=PATH, such as fewshot/hepg2=runs/hepg2")
-    return {
-        "models": path(option.models),
-        "model": {role: path(place) for role, _, place in given},
-        "data": path(option.data),
-        "evidence": path(option.evidence),
-    }
 
 
 def _require_readable(study: Study) -> None:
