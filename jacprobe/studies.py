@@ -173,12 +173,12 @@ class Study:
 
     def resolve_all(self, requests: Sequence[Request]) -> list[Any]:
         """Return the evidence behind several requests; processes that ask for the same ones share the work."""
-        from jacprobe.evidence.obtained import obtained_together
+        from jacprobe.obtained import obtained_together
 
         return obtained_together(requests, self)
 
     def _obtain(self, request: Request) -> Any:
-        from jacprobe.evidence.obtained import obtained
+        from jacprobe.obtained import obtained
 
         return obtained(request, self)
 

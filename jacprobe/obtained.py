@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.evidence.base import resolve
+from jacprobe.evidence import resolve
 from jacprobe.roles import base_role
 from jacprobe.whole import is_whole, whole, whole_together
 
