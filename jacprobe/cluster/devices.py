@@ -9,6 +9,11 @@ if TYPE_CHECKING:
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
+# Dask has its workers give memory back at once, by a variable that also keeps glibc from learning what is allocated
+# again and again: every array above 128 KiB is mapped and cleared anew, a fifth of the processor time of a Jacobian.
+# These are what glibc comes to by itself. They count only where they are set before the process begins.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(64 * 2**20), "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20)}
+
 
 def worker_environment(index: int, gpus: Sequence[str]) -> dict[str, str]:
     """Return the environment of the `index`-th worker; where there are GPUs, they are dealt out in turn."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.cluster.devices import default_workers, visible_gpus, worker_environment
+from jacprobe.cluster.devices import KEEP_MEMORY, default_workers, visible_gpus, worker_environment
 from jacprobe.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def connected(scheduler: Local | Remote, device: str = "auto") -> Iterator[Clien
         with client_of(scheduler.address) as client:
             yield client
         return
+    import dask
     from distributed import Nanny, Scheduler
     from distributed.deploy.spec import SpecCluster
 
@@ -80,6 +81,7 @@ def connected(scheduler: Local | Remote, device: str = "auto") -> Iterator[Clien
         for i in range(count)
     }
     with (
+        dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in KEEP_MEMORY.items()}),
         SpecCluster(workers, {"cls": Scheduler, "options": options}, silence_logs=quiet) as cluster,
         client_of(cluster) as client,
     ):

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jacprobe.cluster.devices import ONE_THREAD
+from jacprobe.cluster.devices import KEEP_MEMORY, ONE_THREAD
 from jacprobe.cluster.schedulers import client_of, require_dask
 from jacprobe.cluster.workers import Patience
 from jacprobe.errors import ClusterError, InputError, unknown_names
@@ -95,7 +95,7 @@ def slurm_cluster(given: dict[str, Any]) -> Any:
     from dask_jobqueue.slurm import SLURMCluster
 
     processes = given.get("processes", 1)
-    threads = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
+    exported = [f"export {name}={value}" for name, value in (ONE_THREAD | KEEP_MEMORY).items()]
     gres = [f"--gres=gpu:{given['gpus']}"] if "gpus" in given else []
     passed = {name: given[name] for name in ("queue", "account", "interface", "log_directory") if name in given}
     return SLURMCluster(
@@ -105,7 +105,7 @@ def slurm_cluster(given: dict[str, Any]) -> Any:
         walltime=given["walltime"],
         python=sys.executable,
         job_extra_directives=[*gres, *given.get("directives", ())],
-        job_script_prologue=[*threads, *given.get("prologue", ())],
+        job_script_prologue=[*exported, *given.get("prologue", ())],
         scheduler_options={"dashboard": False, "dashboard_address": ":0"},
         silence_logs="error",
         **passed,
