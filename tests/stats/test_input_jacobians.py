@@ -11,6 +11,7 @@ from jacprobe.errors import InputError
 from jacprobe.stats.input_jacobians import divergence_contrast, estimators_agree, models_differ
 from jacprobe.verdicts.criteria import Equivalent
 from jacprobe.verdicts.judge import Verdict, judge
+from tests.stats.similarities import spearman
 
 KDS = [f"K{i}" for i in range(40)]
 
@@ -22,10 +23,6 @@ def panel(values: np.ndarray, regulators: list[str]) -> xr.DataArray:
 
 def vector(values: np.ndarray) -> xr.DataArray:
     return xr.DataArray(values, dims=("kd",), coords={"kd": KDS})
-
-
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.asarray(stats.spearmanr(x, y))[0])
 
 
 def test_estimators_agree_as_their_pairs_do_on_average(rng):

@@ -24,6 +24,7 @@ from jacprobe.stats.knockouts import (
 from jacprobe.stats.output_modules import largest_correlation, over_modules
 from jacprobe.verdicts.criteria import Above, Below, NotElevated
 from jacprobe.verdicts.judge import Verdict, judge
+from tests.stats.similarities import cosines, spearman
 
 OUTPUTS = [f"G{i}" for i in range(120)]
 SILENCED = OUTPUTS[:40]
@@ -37,10 +38,6 @@ def responses(values: np.ndarray) -> xr.DataArray:
 def vector(values: Any) -> xr.DataArray:
     spread = np.broadcast_to(np.asarray(values, dtype=float), 40)
     return xr.DataArray(spread, dims=("gene_in",), coords={"gene_in": SILENCED})
-
-
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.asarray(stats.spearmanr(x, y))[0])
 
 
 @pytest.fixture
@@ -185,23 +182,22 @@ def test_divergent_outputs_are_counted_beyond_matched_genes(rng):
     assert judge(Above(0, 2), same_line).verdict is Verdict.INCONCLUSIVE
 
 
-def cosines(X: np.ndarray) -> xr.DataArray:
-    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-    return xr.DataArray(unit @ unit.T, dims=("a", "b"), coords={"a": SILENCED, "b": SILENCED})
+def similarity(X: np.ndarray) -> xr.DataArray:
+    return xr.DataArray(cosines(X), dims=("a", "b"), coords={"a": SILENCED, "b": SILENCED})
 
 
 def test_the_most_coherent_of_several_sets_is_judged_against_the_largest_by_chance(rng):
     X = rng.standard_normal((40, 60))
     sets = {"ten": SILENCED[:10], "twelve": SILENCED[10:22], "three": SILENCED[30:33]}
     norms = vector(np.linalg.norm(X, axis=1))
-    nothing = strongest_coherence(cosines(X), norms, sets, rng, untrained=[cosines(X)], permutations=999)
+    nothing = strongest_coherence(similarity(X), norms, sets, rng, untrained=[similarity(X)], permutations=999)
     assert set(nothing.diagnostics["sets"]) == {"ten", "twelve"}
     assert nothing.n == 10
     assert judge(NotElevated(0.10), nothing).verdict is Verdict.SUPPORTED
     assert nothing.diagnostics["untrained_largest"] == [pytest.approx(max(nothing.diagnostics["sets"].values()))]
     X[:10] += 0.8 * rng.standard_normal(60)
-    planted = strongest_coherence(cosines(X), norms, sets, rng, permutations=999)
+    planted = strongest_coherence(similarity(X), norms, sets, rng, permutations=999)
     assert planted.effect == pytest.approx(planted.diagnostics["sets"]["ten"])
     assert judge(NotElevated(0.10), planted).verdict is Verdict.REFUTED
     with pytest.raises(EvidenceMissingError, match=r"three 3"):
-        strongest_coherence(cosines(X), norms, {"three": SILENCED[30:33]}, rng)
+        strongest_coherence(similarity(X), norms, {"three": SILENCED[30:33]}, rng)

@@ -9,6 +9,7 @@ from scipy import stats
 
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.stats.line_bias import least_alike, less_alike_where_biased, line_bias_reproduces
+from tests.stats.similarities import spearman
 
 N, F = 60, 20
 KDS = [f"KD{i}" for i in range(N)]
@@ -40,10 +41,6 @@ def weighted_bias(home: xr.DataArray, raw_home: xr.DataArray, raw_away: xr.DataA
 def likeness(home: xr.DataArray, away: xr.DataArray) -> list[float]:
     pairs = zip(home.values, away.values, strict=True)
     return [float(u @ v / np.linalg.norm(u) / np.linalg.norm(v)) for u, v in pairs]
-
-
-def spearman(x: list[float], y: list[float]) -> float:
-    return float(np.asarray(stats.spearmanr(x, y))[0])
 
 
 def test_the_correlation_is_that_of_likeness_with_weighted_bias(rng):

@@ -28,6 +28,7 @@ from jacprobe.stats.routing_shape import (
 )
 from jacprobe.verdicts.criteria import Above, Equivalent
 from jacprobe.verdicts.judge import judge
+from tests.stats.similarities import cosines, sides
 
 FEW = 199
 
@@ -41,24 +42,19 @@ def vector(values) -> xr.DataArray:
     return xr.DataArray(values, dims=("kd",), coords={"kd": [f"KD{i}" for i in range(len(values))]})
 
 
-def cosines(X) -> xr.DataArray:
-    X = X / np.linalg.norm(X, axis=1, keepdims=True)
-    return named(X @ X.T)
+def similarity(X) -> xr.DataArray:
+    return named(cosines(X))
 
 
 def related(rng, share: float, n: int = 60, width: int = 12) -> tuple[xr.DataArray, xr.DataArray]:
     """Cosines of two kinds of vectors that have `share` of their variance in common."""
     common = rng.standard_normal((n, width))
     first, second = np.sqrt(share) * common + np.sqrt(1 - share) * rng.standard_normal((2, n, width))
-    return cosines(first), cosines(second)
-
-
-def both(copies) -> tuple[list[xr.DataArray], list[xr.DataArray]]:
-    return [first for first, _ in copies], [second for _, second in copies]
+    return similarity(first), similarity(second)
 
 
 def one(copy) -> tuple[list[xr.DataArray], list[xr.DataArray]]:
-    return both([copy])
+    return sides([copy])
 
 
 def pairs(matrix) -> np.ndarray:
@@ -84,7 +80,7 @@ def test_coherence_is_the_correlation_over_pairs_by_name():
     shuffled = b.isel(kd=(order := rng.permutation(60)), kd_other=order)
     assert coherence(a, shuffled) == pytest.approx(pearson(a, b))
     assert coherence(a, shuffled, method="spearman") == pytest.approx(spearman(a, b))
-    given = cosines(rng.standard_normal((60, 12)))
+    given = similarity(rng.standard_normal((60, 12)))
     x, y, z = (pairs(matrix) for matrix in (a, b, given))
     left = np.array([v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)])
     assert coherence(a, b, [given]) == pytest.approx(np.corrcoef(left[0], left[1])[0, 1])
@@ -103,7 +99,7 @@ def test_controls_stand_beside_and_are_named_where_they_show_as_much():
     trained = related(rng, 0.6)
     few = [f"KD{i}" for i in range(0, 60, 2)]
     copies = [[m.sel(kd=few, kd_other=few) for m in related(rng, share)] for share in (0.9, 0.95)]
-    pair = both(copies)
+    pair = sides(copies)
     estimate = routing_coherence(*trained, rng, permutations=FEW, random_body=pair, untrained=None)
     assert estimate.effect == pytest.approx(pearson(*trained))
     shown = estimate.diagnostics["controls"]["random-body"]
@@ -120,7 +116,7 @@ def test_controls_stand_beside_and_are_named_where_they_show_as_much():
 def test_what_untrained_copies_show_too_is_not_learned(share, wanted, copies, normal):
     rng = np.random.default_rng(3)
     trained = related(rng, 0.8)
-    untrained = both([related(rng, share) for _ in range(copies)])
+    untrained = sides([related(rng, share) for _ in range(copies)])
     estimate = coherence_learned(*trained, untrained, rng, normal=normal)
     means = np.mean([pearson(a, b) for a, b in zip(*untrained, strict=True)])
     assert estimate.effect == pytest.approx(pearson(*trained) - means)
@@ -146,8 +142,8 @@ def test_a_model_like_its_copies_is_hardly_ever_found_to_have_learned():
         for _ in range(21):
             seen = 0.4 * codes @ rng.standard_normal((8, 10))
             first, second = seen + rng.standard_normal((2, 40, 10))
-            models.append((cosines(first), cosines(second)))
-        estimate = coherence_learned(models[0][0], models[0][1], both(models[1:]), rng)
+            models.append((similarity(first), similarity(second)))
+        estimate = coherence_learned(models[0][0], models[0][1], sides(models[1:]), rng)
         found += verdict(estimate, Above(0, 0.10)) == "SUPPORTED"
     assert found <= 9  # the .999 quantile of 60 runs at a level of .05
 
@@ -155,8 +151,8 @@ def test_a_model_like_its_copies_is_hardly_ever_found_to_have_learned():
 def test_partial_coherence_vanishes_where_a_third_similarity_carries_both():
     rng = np.random.default_rng(5)
     vectors = rng.standard_normal((80, 12))
-    a, b = (cosines(vectors + 0.5 * rng.standard_normal((80, 12))) for _ in range(2))
-    estimate = coherence_beyond(a, b, cosines(vectors), rng, permutations=FEW)
+    a, b = (similarity(vectors + 0.5 * rng.standard_normal((80, 12))) for _ in range(2))
+    estimate = coherence_beyond(a, b, similarity(vectors), rng, permutations=FEW)
     assert estimate.diagnostics["r_not_partial"] == pytest.approx(pearson(a, b))
     assert estimate.diagnostics["r_not_partial"] > 0.4
     assert abs(estimate.effect) < 0.15
@@ -179,9 +175,9 @@ def test_a_rival_is_judged_by_the_paired_difference():
 def test_an_advantage_is_a_difference_of_two_coherences():
     rng = np.random.default_rng(7)
     jacobians, responses = related(rng, 0.8)
-    others = cosines(rng.standard_normal((60, 12)))
+    others = similarity(rng.standard_normal((60, 12)))
     copies = related(rng, 0.9)
-    untrained = (one(copies), [cosines(rng.standard_normal((60, 12)))])
+    untrained = (one(copies), [similarity(rng.standard_normal((60, 12)))])
     estimate = coherence_advantage(jacobians, others, responses, rng, untrained)
     assert estimate.effect == pytest.approx(pearson(jacobians, responses) - pearson(others, responses))
     wanted = pearson(*copies) - pearson(untrained[1][0], copies[1])
@@ -195,7 +191,7 @@ def test_over_several_models_the_weakest_decides():
     jacobians, responses = ({role: pair[i] for role, pair in models.items()} for i in (0, 1))
     estimate = coherence_everywhere(jacobians, responses, (norms, norms), rng, permutations=FEW)
     assert estimate.effect == pytest.approx(pearson(*models["weak"]))
-    others = {role: cosines(rng.standard_normal((60, 12))) for role in models}
+    others = {role: similarity(rng.standard_normal((60, 12))) for role in models}
     moved = coherence_moved(jacobians, others, responses, rng)
     assert moved.effect == pytest.approx(
         min(abs(pearson(others[role], responses[role]) - pearson(*models[role])) for role in models)
@@ -225,7 +221,7 @@ def test_the_leading_share_needs_cosines_and_norms_alone():
     rng = np.random.default_rng(10)
     J = rng.standard_normal((30, 8, 5)) * rng.uniform(0.5, 3, (30, 1, 1))
     flat = J.reshape(30, -1)
-    S, sizes = cosines(flat), vector(np.linalg.norm(flat, axis=1))
+    S, sizes = similarity(flat), vector(np.linalg.norm(flat, axis=1))
     whole, parts = leading_share(J), leading_component(S, sizes, rng, (S, sizes), [S, named(np.ones((30, 30)))])
     assert parts.effect == pytest.approx(whole.effect)
     assert parts.diagnostics["raw"]["share"] == pytest.approx(whole.diagnostics["raw"]["share"])
@@ -251,7 +247,7 @@ def test_the_slope_over_deciles_is_a_coarse_spearman():
     slope = np.polyfit(range(1, 11), means, 1)[0]
     assert slope == pytest.approx(estimate.effect * (ranks / len(ranks)).std() / decile.std(), rel=1e-3)
     assert "untrained" in estimate.flags[-1]
-    nothing = coherence_over_deciles(a, cosines(rng.standard_normal((60, 12))), rng, permutations=FEW)
+    nothing = coherence_over_deciles(a, similarity(rng.standard_normal((60, 12))), rng, permutations=FEW)
     assert any("steps between deciles" in flag for flag in nothing.flags)
 
 
@@ -261,7 +257,7 @@ def test_one_pair_of_outliers_is_named():
     X[7], Y[7] = 9 * X[3], 9 * Y[3]
     for Z in (X, Y):
         Z[7] += 0.1 * rng.standard_normal(12)
-    a, b = cosines(X), cosines(Y)
+    a, b = similarity(X), similarity(Y)
     estimate = pearson_beyond_spearman(a, b, rng, (a, b))
     assert estimate.effect == pytest.approx(pearson(a, b) - spearman(a, b))
     assert estimate.diagnostics["over_other_kds"] == pytest.approx(estimate.effect)
@@ -276,8 +272,8 @@ def test_same_cluster_jacobians_stand_beside_those_of_copies():
     rng = np.random.default_rng(13)
     labels = np.arange(60) % 5
     clusters = dict(zip([f"KD{i}" for i in range(60)], labels, strict=True))
-    S = cosines(np.eye(12)[labels] + 0.3 * rng.standard_normal((60, 12)))
-    copy = cosines(rng.standard_normal((60, 12)))
+    S = similarity(np.eye(12)[labels] + 0.3 * rng.standard_normal((60, 12)))
+    copy = similarity(rng.standard_normal((60, 12)))
     estimate = same_cluster_contrast(
         S, clusters, rng, untrained=([copy, named(np.ones((60, 60)))], [clusters] * 2), permutations=FEW
     )

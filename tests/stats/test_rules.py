@@ -8,31 +8,14 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 import jacprobe.stats as rules
+from fixtures.estimates import ci_of, p_of
 from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.stats.nulls import from_all, from_draws, matched_subsets, random_subsets
 from jacprobe.verdicts.criteria import Above
 from jacprobe.verdicts.judge import Verdict, judge
+from tests.stats.similarities import cosines, spearman
 
 FEW = 199
-
-
-def cosines(X):
-    X = X / np.linalg.norm(X, axis=1, keepdims=True)
-    return (X @ X.T + (X @ X.T).T) / 2
-
-
-def spearman(x, y):
-    return float(np.asarray(scipy_stats.spearmanr(x, y))[0])
-
-
-def ci_of(estimate):
-    assert estimate.ci is not None
-    return estimate.ci
-
-
-def p_of(estimate):
-    assert estimate.p is not None
-    return estimate.p
 
 
 # nulls

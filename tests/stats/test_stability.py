@@ -14,13 +14,9 @@ from jacprobe.stats.stability import (
     coherence_spread,
     selection_inflates,
 )
+from tests.stats.similarities import cosines, sides
 
 NAMES = tuple(f"KD{i}" for i in range(40))
-
-
-def cosines(rows: np.ndarray) -> np.ndarray:
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit @ unit.T
 
 
 def related(rng: np.random.Generator, strength: float, n: int = 40) -> tuple[Labelled, Labelled]:
@@ -34,10 +30,6 @@ def slow(a: Labelled, b: Labelled, names: tuple[str, ...]) -> float:
     index = [a.names.index(name) for name in names]
     pairs = [(a.values[i, j], b.values[i, j]) for k, i in enumerate(index) for j in index[k + 1 :]]
     return float(np.corrcoef(np.array(pairs).T)[0, 1])
-
-
-def sides(pairs: list[tuple[Labelled, Labelled]]) -> tuple[list[Labelled], list[Labelled]]:
-    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics
 
 import jacprobe.stats as rules
+from fixtures.estimates import ci_of, p_of
 from jacprobe.errors import EvidenceMissingError, InputError
 from jacprobe.estimate import Estimate
 from jacprobe.stats.clusterings import adjusted_rand_index
@@ -19,27 +20,9 @@ from jacprobe.stats.ranks import clopper_pearson
 from jacprobe.stats.reproduction import half_unit
 from jacprobe.verdicts.criteria import Above, Reproduces, Within
 from jacprobe.verdicts.judge import Verdict, judge
+from tests.stats.similarities import cosines, spearman
 
 FEW = 199
-
-
-def cosines(X):
-    X = X / np.linalg.norm(X, axis=1, keepdims=True)
-    return (X @ X.T + (X @ X.T).T) / 2
-
-
-def spearman(x, y):
-    return float(np.asarray(scipy_stats.spearmanr(x, y))[0])
-
-
-def ci_of(estimate):
-    assert estimate.ci is not None
-    return estimate.ci
-
-
-def p_of(estimate):
-    assert estimate.p is not None
-    return estimate.p
 
 
 # H: clusterings
