@@ -227,7 +227,10 @@ class _Keeper:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             end_workers_soon(session.config.pluginmanager)
-        self._finish()
+        try:
+            self._finish()
+        except (JacprobeError, OSError) as error:
+            pytest.exit(f"the verdicts cannot be kept: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
 
     def _finish(self) -> None:
         from jacprobe.report.allure import write_allure

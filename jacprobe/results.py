@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -67,8 +67,9 @@ class Results:
     def add(self, line: Entry) -> None:
         """Keep a judged claim's line."""
         self.lines[line["id"]] = line
-        with (self.folder / f"{LEDGER}.partial").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
+        with suppress(OSError), (self.folder / f"{LEDGER}.partial").open("a", encoding="utf-8") as file:
+            file.write(text)  # what a killed run leaves; of a full disk the ledger tells, at the end
 
     def finish(self, order: Iterable[str], missing: Callable[[str, str], Entry]) -> list[Entry]:
         """Write the ledger in the suite's order and return its lines; nothing where no claim was collected.
