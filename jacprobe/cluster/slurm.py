@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -92,8 +93,10 @@ def slurm_cluster(given: dict[str, Any]) -> Any:
     A job is `processes` worker processes of one thread each; with `gpus`, Slurm gives each job so many, and as many
     processes should share them.
     """
+    before = signal.getsignal(signal.SIGINT)
     from dask_jobqueue.slurm import SLURMCluster
 
+    signal.signal(signal.SIGINT, before)  # importing it makes of every interrupt a silent exit with code 0
     processes = given.get("processes", 1)
     exported = [f"export {name}={value}" for name, value in (ONE_THREAD | KEEP_MEMORY).items()]
     gres = [f"--gres=gpu:{given['gpus']}"] if "gpus" in given else []

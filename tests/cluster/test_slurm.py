@@ -81,6 +81,16 @@ def test_jobs_that_end_without_a_worker_are_not_waited_for(stand_in, jobs, small
     assert "--slurm: all Slurm jobs have ended (7), and no worker is left" in run.stderr.splitlines()[-1]
 
 
+def test_an_interrupt_stays_one_when_slurm_is_used():
+    program = (
+        "import signal; from jacprobe.cluster.slurm import slurm_cluster\n"
+        "with slurm_cluster({'memory': '1GB', 'walltime': '00:10:00'}): signal.raise_signal(signal.SIGINT)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert run.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    assert run.returncode != 0
+
+
 def test_jobs_have_ended_when_none_is_queued_and_not_when_slurm_is_silent(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(slurm.time, "monotonic", lambda: now[0])
