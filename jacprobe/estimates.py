@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.estimate import Estimate, Null
+from jacprobe.local_code import imported_names, installed_versions, local_digest
 from jacprobe.store.store import ESTIMATES, require_no_link
 from jacprobe.texts import parse_json, require_regular
 from jacprobe.verdicts.ledger import strict
@@ -84,11 +85,19 @@ class BusyError(Exception):
 
 @cache
 def code_digest(*folders: Path) -> str:
-    """Return the digest of jacprobe's own code and of claim modules in `folders`."""
+    """Return the digest of jacprobe's own code, of claim modules in `folders`, and of local modules that these import.
+
+    Modules of the folder around, with its conftest.py, and packages that stand in a clone change without a new version;
+    of other packages that claims import the versions count.
+    """
     digest = hashlib.sha256()
     for folder in (_PACKAGE, *folders):
         for path in sorted(folder.rglob("*.py")):
             digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for folder in folders:
+        names = imported_names(sorted(folder.rglob("*.py"))) - {path.stem for path in folder.glob("*.py")}
+        digest.update(local_digest({*names, "conftest"}, beside=folder.resolve().parent).encode())
+        digest.update("\n".join(installed_versions(names)).encode())
     return digest.hexdigest()
 
 
@@ -198,13 +207,14 @@ def _key(claim: Claim, study: Study, code: str) -> str:
 def _of_study(study: Study) -> str:
     key = ("fingerprint",)
     if key not in study._cache:
-        from jacprobe.kept import gemm
+        from jacprobe.kept import adapter_code, gemm
 
         models = {}
         for role, entry in study.models.items():
             identity = study.identity(role)
             names = [strict(getattr(identity, name)) for name in _OF_RUNS]
-            models[role] = [identity.weights_sha256, entry.cell_line, _files(entry.sae), names]
+            code = adapter_code(study, role)
+            models[role] = [identity.weights_sha256, entry.cell_line, _files(entry.sae), names, code]
         said = [
             *(study.sha256, study.seed, study.n_cells, study.batch, study.quick, study.layer, gemm(study)),
             *(models, strict(study.gene_sets), sys.version, {name: version(name) for name in _PACKAGES}),

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import CapabilityMissingError
+from jacprobe.models.adapters import code_version
 from jacprobe.requests import Delta, InputJacobian, Jacobian, Knockout, OverCells, Request
-from jacprobe.roles import parse_control_role
+from jacprobe.roles import base_role, parse_control_role
 
 if TYPE_CHECKING:
     import numpy as np
@@ -252,6 +253,7 @@ def key(request: OverCells, study: Study) -> dict[str, str | int | float | bool]
         "batch": study.batch,
         "dtype": "float32",
         **versions(identity),
+        **adapter_code(study, request.role),
     }
 
 
@@ -259,6 +261,17 @@ def versions(identity: Any) -> dict[str, str]:
     """Return the versions of the packages that a number depends on: torch, and those that the adapter names."""
     packages = ("torch", *getattr(identity, "packages", ()))
     return {package: identity.provenance.get(package, "none") for package in packages}
+
+
+def adapter_code(study: Study, role: str) -> dict[str, str]:
+    """Return which code runs a model, where the adapter is another package's: its files, or its version."""
+    entry = study.models.get(base_role(role))
+    if entry is None:  # of evidence computed by others
+        return {}
+    name = ("adapter code", entry.adapter)
+    if name not in study._cache:
+        study._cache[name] = code_version(entry.adapter)
+    return {"adapter": study._cache[name]} if study._cache[name] else {}
 
 
 def cells_sha256(request: OverCells, study: Study) -> str:

@@ -132,7 +132,7 @@ def whole_key(request: Request, study: Study) -> dict[str, str | int | float | b
 
 def _spelled(request: Request, study: Study) -> Any:
     """Return the request as nested lists in which nothing depends on names of roles or on where files are."""
-    from jacprobe.kept import cells_sha256
+    from jacprobe.kept import adapter_code, cells_sha256
 
     if isinstance(request, Listed | Silenced | Named | FromSets):
         return ["listed", _sha256(list(study.resolve(request)))]
@@ -143,7 +143,8 @@ def _spelled(request: Request, study: Study) -> Any:
             identity, copy = study.identity(base_role(value)), value.partition("#")[2]
             # A surrogate is fitted on the first draw, whatever cells it is then given.
             fitted = cells_sha256(OverCells(base_role(value)), study) if "surrogate" in copy or "shift" in copy else ""
-            spelled.append([identity.weights_sha256, identity.provenance["mask"], copy, fitted])
+            code = adapter_code(study, value).values()
+            spelled.append([identity.weights_sha256, identity.provenance["mask"], copy, fitted, *code])
         elif item.name not in ("draw", "line", "times"):
             spelled.append(_spelled(value, study) if isinstance(value, Request) else value)
     if isinstance(request, OverCells):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jacprobe.errors import CapabilityMissingError, InputError, JacprobeError, StudyError, UnknownNameError
+from jacprobe.local_code import local_digest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -92,6 +93,18 @@ def require_installed(name: object, where: object = "") -> str:
             where,
         )
     return name
+
+
+def code_version(name: str) -> str:
+    """Return what tells the code of an adapter, by name, from an older or newer one; empty for jacprobe's own.
+
+    Where its package stands in a clone that is its files, since they change without a new version.
+    """
+    point = installed()[require_installed(name)]
+    module = point.value.partition(":")[0].partition(".")[0]
+    if module == "jacprobe":
+        return ""
+    return local_digest([module]) or f"{point.value} {point.dist.version if point.dist else 'of no distribution'}"
 
 
 @cache

@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
-from jacprobe.models.adapters import GROUP, adapter
+from jacprobe.kept import key
+from jacprobe.models.adapters import GROUP, adapter, code_version
 from jacprobe.opening import open_study
+from jacprobe.requests import Delta, Norm
 from jacprobe.testing import check_model
+from jacprobe.whole import whole_key
 from tests.packages import offer_adapters
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "conditional_autoencoder"
@@ -66,6 +69,9 @@ def test_its_adapter_conforms_and_its_training_is_deterministic(
     study = open_study(example / "study", device="cpu", store=tmp_path / "store")
     model = study.model("autoencoder")
     check_model(model, study.control_cells("autoencoder"))
+    code = code_version("conditional-autoencoder")
+    assert key(Delta("autoencoder"), study)["adapter"] == code
+    assert code in str(whole_key(Norm(Delta("autoencoder")), study)["request"])
     training: Any = import_module("conditional_autoencoder.train")
     training.main(tmp_path)
     again = (tmp_path / "run" / "best.safetensors").read_bytes()

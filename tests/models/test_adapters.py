@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ import torch
 from fixtures import linear_model
 from fixtures.run_folders import Shape, write_run_folder
 from jacprobe.errors import CapabilityMissingError, InputError, StudyError, UnknownNameError
-from jacprobe.models.adapters import GROUP, adapter, installed
+from jacprobe.kept import adapter_code
+from jacprobe.models.adapters import GROUP, adapter, code_version, installed
 from jacprobe.models.identity import Identity
 from jacprobe.models.state import load_run
 from jacprobe.opening import open_study
@@ -152,3 +154,21 @@ def test_the_identity_of_a_model_is_what_is_read_from_its_folder(tmp_path: Path)
     assert (read.latent_dim, read.n_layers) == (of_model.latent_dim, of_model.n_layers)
     assert read.provenance == of_model.provenance
     assert of_model.provenance["torch"] == torch.__version__
+
+
+def test_the_code_of_an_adapter_in_a_clone_is_told_by_its_files(install, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "linear_adapter", raising=False)
+    install(linear="linear_adapter:ADAPTER")
+    assert code_version("state") == ""
+    before = code_version("linear")
+    assert before == code_version("linear") != ""
+    with (tmp_path / "site" / "linear_adapter.py").open("a") as file:
+        file.write("changed = True\n")
+    assert code_version("linear") != before
+
+
+def test_a_key_names_the_code_of_anothers_adapter_alone(install, study):
+    install(linear="linear_adapter:ADAPTER")
+    opened = open_study(study('adapter = "linear"'))
+    assert adapter_code(opened, "fewshot/hepg2") == {"adapter": code_version("linear")}
+    assert adapter_code(open_study("demo"), "fewshot/hepg2") == {}
