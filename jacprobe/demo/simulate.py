@@ -184,14 +184,6 @@ def draw_cells(
     return np.log1p(count / depth).astype(np.float32), batch
 
 
-def expected_response(truth: Truth, line: int) -> np.ndarray:
-    """Return the planted change of the log mean [knockdown, gene] at the mean strength of a knockdown, .8."""
-    response = 0.8 * truth.effect[line]
-    has_own = np.flatnonzero(truth.own_target >= 0)
-    response[has_own, truth.own_target[has_own]] += truth.plan.own_target
-    return response
-
-
 def simulate(truth: Truth, rng: np.random.Generator) -> tuple[anndata.AnnData, anndata.AnnData]:
     """Draw the training study and the control cells to ship.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from jacprobe.jacobian.blocks import Affine
-from jacprobe.jacobian.rules import attend, hidden, normed, rms, slope, through_attention, through_mlp
+from jacprobe.jacobian.rules import normed, rms, slope, through_attention, through_mlp
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,19 +76,6 @@ def local_jacobian(
             H.diagonal(dim1=-2, dim2=-1).add_(1)
         del T
         return _through_head(blocks, gemm, _exit(blocks, n, encoded), H)
-
-
-def local_prediction(blocks: Blocks, encoded: Tensor, pert: Tensor, batch: Tensor) -> Tensor:
-    """Return the prediction by the recognised blocks alone: [B, S, D], [B, D], [B, S] -> [B, S, G]."""
-    x = _entry(blocks, encoded, pert, batch)
-    for layer in blocks.layers:
-        *_, mixed = attend(layer.attention, rms(x, layer.attention_eps)[0])
-        x = x + layer.attention.o(mixed.transpose(1, 2).flatten(2))
-        x = x + layer.mlp.down(hidden(layer.mlp, rms(x, layer.mlp_eps)[0])[0])
-    y = _exit(blocks, rms(x, blocks.norm_eps)[0], encoded)
-    for step in blocks.head:
-        y = step(y)
-    return y
 
 
 def _entry(blocks: Blocks, encoded: Tensor, pert: Tensor, batch: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jacprobe.demo import simulate
-from jacprobe.demo.simulate import Truth, draw_cells, draw_truth, expected_response
+from jacprobe.demo.simulate import Truth, draw_cells, draw_truth
 from jacprobe.demo.study import observed_responses
 from jacprobe.demo.truth import CONTROL, read_plan
 
@@ -103,10 +103,3 @@ def test_observed_responses_are_means_minus_control(truth: Truth, monkeypatch: p
     )
     assert observed.n_obs == 4 * 259
     assert set(observed.obs["n_cells"]) == {3}
-
-
-def test_expected_response_adds_the_own_gene_to_the_mean_effect(truth: Truth):
-    kd = truth.plan.knockdowns.index("HSPA5")
-    response = expected_response(truth, 0)[kd] - 0.8 * truth.effect[0, kd]
-    assert response[truth.plan.genes.index("HSPA5")] == truth.plan.own_target
-    assert np.count_nonzero(response) == 1

@@ -6,7 +6,7 @@ from torch import nn
 
 from jacprobe.jacobian.blocks import Unrecognised, recognise
 from jacprobe.jacobian.gemm import Gemm
-from jacprobe.jacobian.local import KINK, local_jacobian, local_prediction
+from jacprobe.jacobian.local import KINK, local_jacobian
 
 SHAPES = {
     "gated, no biases": {},
@@ -45,15 +45,6 @@ def test_local_rules_equal_reverse_mode_row_by_row(tiny, cells, changes, way):
     found = local_jacobian(recognise(model), Gemm(way), *given, cells_at_once=3)
     assert float((found.jacobian - exact).norm() / exact.norm()) < 1e-13
     torch.testing.assert_close(found.response, model.forward(*given).mean(dim=1), rtol=1e-12, atol=1e-14)
-
-
-@pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES)
-def test_the_blocks_predict_what_the_model_predicts(tiny, cells, changes):
-    model = tiny(**changes)
-    given = sets(model, cells)
-    torch.testing.assert_close(
-        local_prediction(recognise(model), *given), model.forward(*given), rtol=1e-12, atol=1e-14
-    )
 
 
 @pytest.mark.parametrize("residual", [True, False])

@@ -13,7 +13,7 @@ from fixtures.run_folders import Shape, write_run_folder
 from jacprobe.jacobian.blocks import recognise
 from jacprobe.jacobian.gemm import Gemm
 from jacprobe.jacobian.generic import jacobian_autograd, jacobian_by_cells, jacobian_generic
-from jacprobe.jacobian.local import local_jacobian, local_prediction
+from jacprobe.jacobian.local import local_jacobian
 from jacprobe.models.state import load_run
 from jacprobe.probes.features import mean_features
 from jacprobe.probes.knockout import silenced_responses
@@ -49,10 +49,9 @@ def test_a_tensor_left_on_the_cpu_is_found(given):
 
 def test_local_rules_stay_on_the_device(given):
     model, *args = given
-    blocks = recognise(model)
-    found = local_jacobian(blocks, Gemm(), *args, cells_at_once=5)
+    found = local_jacobian(recognise(model), Gemm(), *args, cells_at_once=5)
     assert (found.jacobian.device.type, found.jacobian.shape) == ("cuda", (3, 23, 12))
-    assert {x.device.type for x in (found.near_kink, found.response, local_prediction(blocks, *args))} == {"cuda"}
+    assert {x.device.type for x in (found.near_kink, found.response)} == {"cuda"}
 
 
 def test_forward_mode_stays_on_the_device(given):

@@ -34,6 +34,7 @@ BLANK: Entry = {
     "verdict": "SUPPORTED",
     "seconds": 0.0,
 }
+MOST_BYTES = 40_000  # of a figure: a report holds hundreds
 DRAWS = np.random.default_rng(0).normal(0, 0.1, 999)
 
 

@@ -14,6 +14,7 @@ from jacprobe.errors import JacprobeError
 from jacprobe.report.figures import key_figure, key_figures, style
 from jacprobe.report.figures.key import axis_limits, draw
 from jacprobe.report.figures.reading import controls, drawn_nulls, draws, parts
+from tests.report.ledgers import MOST_BYTES
 
 HISTOGRAM = {"counts": [1, 4, 9, 4, 1], "low": -0.2, "high": 0.3}
 NULL = {"name": "random sets", "p": 0.001, "mean": 0.05, "sd": 0.1, "draws": 999, "histogram": HISTOGRAM}
@@ -166,7 +167,7 @@ def test_nothing_is_drawn_where_nothing_is_random(changes):
 def test_odd_lines_are_drawn_small(changes):
     png = key_figure(line(**changes))
     assert png is not None
-    assert len(png) <= style.MOST_BYTES
+    assert len(png) <= MOST_BYTES
     image = Image.open(io.BytesIO(png))
     assert image.width == round(style.WIDTH * style.DPI)
     assert image.height < 3000

@@ -115,11 +115,6 @@ def gallery(lines: Sequence[Line], out: Path, store: str | Path | None = None) -
     return Gallery(tuple(figures), tuple(left_out))
 
 
-def evidence_figures(lines: Sequence[Line], out: Path, store: str | Path | None = None) -> list[EvidenceFigure]:
-    """Return the figures of `gallery`, without what was left out."""
-    return list(gallery(lines, out, store).figures)
-
-
 def _of_lines(lines: Sequence[Line], out: Path) -> Iterator[EvidenceFigure]:
     for part, shown in _parts(overview.control_lines(lines)):
         yield _figure(

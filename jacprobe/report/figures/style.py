@@ -31,7 +31,6 @@ DPI = 200  # twice the pixels of a page, for dense screens
 LARGE, SMALL = 8.0, 7.0  # points
 _TICK = 0.035  # inches
 COLOURS = 64  # of a PNG's palette
-MOST_BYTES = 40_000
 
 
 @dataclass(frozen=True)
