@@ -30,5 +30,6 @@ def test_expectations_were_written_for_the_criteria_that_stand():
 def test_the_demo_shows_claims_that_hold_and_claims_that_fail():
     single = [expectation.verdicts[0] for expectation in STATED.values() if len(expectation.verdicts) == 1]
     assert {"SUPPORTED", "REFUTED"} <= set(single)
-    # Of the 27 first claims the planting decided nearly all; of what training alone decides it cannot.
-    assert len(single) >= 0.75 * len(STATED)
+    # What the planting decides is decided alike in a family of another seed (tests/demo/test_shipped.py): 98 of 147
+    # verdicts. Where it does not, a list says between what training decides, and what another training gave.
+    assert len(single) >= 0.65 * len(STATED)
