@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def spearman(x: Any, y: Any) -> float:
     return float(np.asarray(stats.spearmanr(x, y))[0])
 
 
-def sides(pairs: Iterable[tuple[T, T]]) -> tuple[list[T], list[T]]:
+def sides(pairs: Iterable[Sequence[T]]) -> tuple[list[T], list[T]]:
     """Return the first of each pair, and the second."""
     listed = list(pairs)
     return [first for first, _ in listed], [second for _, second in listed]
