@@ -67,7 +67,7 @@ def connected(scheduler: Local | Remote, device: str = "auto") -> Iterator[Clien
         with client_of(scheduler.address) as client:
             yield client
         return
-    import dask
+    import dask.config
     from distributed import Nanny, Scheduler
     from distributed.deploy.spec import SpecCluster
 
