@@ -5,6 +5,7 @@ A worker that dies loses the chunk it was computing; its blocks go to another on
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # blocks for each worker: one that it computes, and the next
 _LOOK_SECONDS = 0.5
+# What these say of a connection that breaks, at length, is told by an error of ours.
+_TOLD_ANYWAY = ("distributed.batched", "distributed.client", "distributed.comm", "distributed.core")
 
 
 @dataclass
@@ -86,22 +89,44 @@ def distribute(
     Raises
     ------
     ClusterError
-        No workers; workers that would compute other numbers, named; a block that one worker after the other died of.
+        The scheduler goes away; no workers; workers that would compute other numbers, named; a block that one worker
+        after the other died of.
     KeyboardInterrupt
         After an interrupt, when what was being computed is written.
     """
     patience = patience or Patience()
-    await_workers(client, patience)
-    require_fit(client)
-    agreed = agreed_keys(client, work, todo)
-    entries, queue = _left(work, todo, agreed)
-    tell = progress or (lambda _task, _now: None)
-    for entry in entries:
-        tell(entry.task, entry.progress)
-    with stopping() as stop:
-        _run(client, work, queue, tell, stop, patience)
+    with _while_there_is_a_scheduler(client):
+        await_workers(client, patience)
+        require_fit(client)
+        agreed = agreed_keys(client, work, todo)
+        entries, queue = _left(work, todo, agreed)
+        tell = progress or (lambda _task, _now: None)
+        for entry in entries:
+            tell(entry.task, entry.progress)
+        with stopping() as stop:
+            _run(client, work, queue, tell, stop, patience)
     if stop.is_set():
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _while_there_is_a_scheduler(client: Client) -> Iterator[None]:
+    """Raise `ClusterError` where the scheduler goes away, whatever Dask makes of it."""
+    from distributed import CancelledError
+    from distributed.comm.core import CommClosedError
+
+    address = client.scheduler.address if client.scheduler is not None else ""
+    for name in _TOLD_ANYWAY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    except (CommClosedError, CancelledError) as error:
+        raise ClusterError(
+            "the scheduler is gone",
+            "one until the work is done",
+            "What is written stays, and the same command goes on from there with another one, or without.",
+            address,
+        ) from error
 
 
 def await_workers(client: Client, patience: Patience) -> None:
