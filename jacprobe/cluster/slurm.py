@@ -107,6 +107,8 @@ def slurm_cluster(given: dict[str, Any]) -> Any:
         memory=given["memory"],
         walltime=given["walltime"],
         python=sys.executable,
+        # Slurm watches over memory; Dask would pause a worker at 80 % of its part, and nothing would ever wake it.
+        worker_extra_args=["--memory-limit", "0"],
         job_extra_directives=[*gres, *given.get("directives", ())],
         job_script_prologue=[*exported, *given.get("prologue", ())],
         scheduler_options={"dashboard": False, "dashboard_address": ":0"},

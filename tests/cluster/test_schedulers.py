@@ -70,6 +70,7 @@ def test_the_job_script_asks_slurm_for_what_the_options_say():
         assert line in script.splitlines()
     assert "--nthreads 1" in script
     assert "--nworkers 8" in script
+    assert script.rpartition("--memory-limit ")[2].split()[0] == "0", "the last one holds: no worker is paused"
 
 
 @pytest.mark.parametrize(

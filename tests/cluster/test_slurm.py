@@ -24,7 +24,7 @@ def slurms_fault():
         found = subprocess.run([sinfo, "-h", "-o", "%a %T"], capture_output=True, text=True, timeout=30)
     except subprocess.TimeoutExpired:
         return "sinfo does not answer"
-    usable = ("up idle", "up mixed", "up allocated")
+    usable = ("up idle", "up mixed", "up allocated", "up completing")
     if found.returncode or not any(line in usable for line in found.stdout.splitlines()):
         return f"no node of this Slurm takes jobs: {(found.stderr or found.stdout).strip()}"
     return ""
