@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jacprobe.errors import InputError, inert, unknown_names
-from jacprobe.kept import KEPT, filled, key
+from jacprobe.kept_chunks import KEPT, filled, key
 from jacprobe.requests import Delta, Jacobian, Knockout, OverCells
 
 if TYPE_CHECKING:

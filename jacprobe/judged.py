@@ -171,7 +171,7 @@ def _measure(judging: Judging, claim: Claim) -> None:
 
 def judging_of(study: Study, rows: Mapping[str, Claim]) -> Judging:
     """Return the judging of a study's claims, with estimates kept as in a run of pytest."""
-    from jacprobe.estimates import code_digest
+    from jacprobe.kept_estimates import code_digest
     from jacprobe.suite import suite_root
 
     stated = study_expectations(study.folder, rows)

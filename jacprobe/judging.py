@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClaimError, EvidenceMissingError
 from jacprobe.estimate import Estimate
-from jacprobe.estimates import BusyError, obtain
+from jacprobe.kept_estimates import BusyError, obtain
 from jacprobe.requests import EveryRole, IfThere
 from jacprobe.roles import trainings
 from jacprobe.streams import stream
@@ -45,7 +45,7 @@ class Judging:
     expectations
         Expectations by claim id; a claim without one may come out any way.
     code
-        Digest of the code that measures (`jacprobe.estimates.code_digest`), under which estimates are kept in the
+        Digest of the code that measures (`jacprobe.kept_estimates.code_digest`), under which estimates are kept in the
         study's store; none are kept where it is empty.
     earlier
         The models of the run that `expectations` are taken from, for paired differences; None where there is none.
@@ -68,7 +68,7 @@ class Judging:
         """Return the estimate of a claim, or what was missing for it; measured once.
 
         `measure` measures it in place of the row's own measure, as a test of the row does. Where there is to be no
-        waiting, `jacprobe.estimates.BusyError` says that another process is measuring it.
+        waiting, `jacprobe.kept_estimates.BusyError` says that another process is measuring it.
         """
         if claim.id not in self._estimates:
             try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.evidence import resolve
+from jacprobe.kept_whole import is_whole, whole, whole_together
 from jacprobe.roles import base_role
-from jacprobe.whole import is_whole, whole, whole_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from jacprobe.collect import missing
-from jacprobe.kept import KEPT, filled, key
+from jacprobe.kept_chunks import KEPT, filled, key
 from jacprobe.models.adapters import DEFAULT
 from jacprobe.models.run_folder import read_run_folder
 from jacprobe.store.store import Store

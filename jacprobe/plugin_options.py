@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import InputError, unknown_names
-from jacprobe.estimates import code_digest
 from jacprobe.hub import is_reference
 from jacprobe.judging import Judging
+from jacprobe.kept_estimates import code_digest
 from jacprobe.suite import load_rows
 from jacprobe.verdicts.baselines import BASELINE, require_baseline
 from jacprobe.verdicts.expectations import expectations_from_ledger, study_expectations

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from jacprobe.columns import Columns
 from jacprobe.errors import EvidenceMissingError, InputError, RunFolderError
 from jacprobe.gene_sets import defined, members, panel
-from jacprobe.opening import open_study, study_names
 from jacprobe.requests import Request
 from jacprobe.roles import base_role, of_training, parse_control_role, trainings
 from jacprobe.sources import Sources
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from jacprobe.store.store import Store
     from jacprobe.stored.evidence import StoredEvidence
     from jacprobe.verdicts.claim import Claim
-
-__all__ = ["Study", "open_study", "study_names"]
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,11 @@ ONLY_HERE = {
 }
 # The parts of the package from left to right: none imports what stands to its right.
 ORDER = (
-    *("models", "jacobian", "probes", "store", "stats", "verdicts", "kept", "evidence", "estimates"),
+    *("models", "jacobian", "probes", "store", "stats", "verdicts", "kept_chunks", "evidence", "kept_estimates"),
     *("judging", "report", "commands", "plugin", "cli"),
 )
 # What a study offers for notebooks reaches to the right, when it is called.
 CALLED_FOR = {("studies", "judged")}
-# `studies` has the name of `open_study` from `opening`, which makes a study when it is called.
-CALLED_FOR |= {("studies", "opening")}
 
 
 @cache

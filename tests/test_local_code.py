@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jacprobe import local_code
-from jacprobe.estimates import code_digest
+from jacprobe.kept_estimates import code_digest
 from jacprobe.local_code import imported_names, installed_versions, local_digest
 
 CLAIM = "from __future__ import annotations\n\ndef test_x():\n    from lab.measures import spread\n"

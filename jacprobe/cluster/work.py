@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jacprobe.errors import ClusterError
-from jacprobe.kept import KEPT, filled, key
+from jacprobe.kept_chunks import KEPT, filled, key
+from jacprobe.opening import open_study
 from jacprobe.store.objects import is_address
 from jacprobe.store.store import store_at
-from jacprobe.studies import open_study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Work:
     Attributes
     ----------
     study, seed, device, models, data
-        As of `jacprobe.studies.open_study`; paths are the same on all machines.
+        As of `jacprobe.open_study`; paths are the same on all machines.
     store
         A folder that all workers see, or an address.
     shared

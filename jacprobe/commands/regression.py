@@ -149,7 +149,7 @@ def compare_ledgers(
     StudyError
         Where a file is no ledger, or they do not belong together.
     """
-    from jacprobe.estimates import code_digest
+    from jacprobe.kept_estimates import code_digest
     from jacprobe.report.comparison import Compared
     from jacprobe.retraining import Earlier
     from jacprobe.suite import load_rows, suite_root

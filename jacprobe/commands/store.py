@@ -87,8 +87,8 @@ def store_gc(
 
     Example: jacprobe store gc --dry-run
     """
-    from jacprobe.estimates import code_digest
-    from jacprobe.kept import KEPT
+    from jacprobe.kept_chunks import KEPT
+    from jacprobe.kept_estimates import code_digest
     from jacprobe.progress import working
     from jacprobe.store.store import store_at
     from jacprobe.store.upkeep import gc

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jacprobe.errors import EvidenceMissingError
 from jacprobe.evidence.base import labelled, resolve
-from jacprobe.kept import cells_of, kept
+from jacprobe.kept_chunks import cells_of, kept
 from jacprobe.requests import (
     Among,
     Delta,

@@ -136,7 +136,7 @@ def gc(
     current
         Version of each probe now; an entry goes whose key names the probe (`probe`) with another `version`.
     code
-        Digest of the code that measures now (`jacprobe.estimates.code_digest`); None keeps all estimates.
+        Digest of the code that measures now (`jacprobe.kept_estimates.code_digest`); None keeps all estimates.
     dry_run
         Whether only to say what would go.
     """

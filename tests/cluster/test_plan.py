@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from bench import jacobian_parts
+from jacprobe.opening import open_study
 from jacprobe.plan import Sizes, gflop, plan, sizes
-from jacprobe.studies import open_study
 from tests.cluster.conftest import ONE_THREAD, ROOT, SMALL
 
 PUBLISHED = Sizes(cells=64, genes=2000, width=328, layers=8, heads=12, key_heads=12, head_dim=64, inner=3072)

@@ -80,7 +80,7 @@ def test_a_plan_of_shards_that_miss_some_is_refused(jacprobe, small_study, tmp_p
 
 
 def test_what_a_store_lacks_is_found_without_reading_it(small_study, tmp_path):
-    from jacprobe.studies import open_study
+    from jacprobe.opening import open_study
 
     study = open_study(small_study, store=tmp_path)
     todo = tasks(study, ["jacobian"])

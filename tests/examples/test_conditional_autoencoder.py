@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from jacprobe.kept import key
+from jacprobe.kept_chunks import key
+from jacprobe.kept_whole import whole_key
 from jacprobe.models.adapters import GROUP, adapter, code_version
 from jacprobe.opening import open_study
 from jacprobe.requests import Delta, Norm
 from jacprobe.testing import check_model
-from jacprobe.whole import whole_key
 from tests.packages import offer_adapters
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "conditional_autoencoder"

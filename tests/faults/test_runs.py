@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jacprobe.kept import versions
+from jacprobe.kept_chunks import versions
 from tests.conftest import ROOT
 from tests.store.test_fill import chunks, start
 

@@ -13,7 +13,7 @@ import torch
 from fixtures import linear_model
 from fixtures.run_folders import Shape, write_run_folder
 from jacprobe.errors import CapabilityMissingError, InputError, StudyError, UnknownNameError
-from jacprobe.kept import adapter_code
+from jacprobe.kept_chunks import adapter_code
 from jacprobe.models.adapters import GROUP, adapter, code_version, installed
 from jacprobe.models.identity import Identity
 from jacprobe.models.state import load_run

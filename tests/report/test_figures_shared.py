@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from jacprobe.errors import EvidenceMissingError, JacprobeError
-from jacprobe.kept import key
+from jacprobe.kept_chunks import key
 from jacprobe.opening import open_study
 from jacprobe.report.figures import gallery, overview, panels, style
 from jacprobe.report.figures.held import held_study

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
+from tests.test_estimates import WHOLE
 
 from fixtures.run_folders import Shape, write_run_folder
 from jacprobe import estimates
@@ -26,17 +27,16 @@ from jacprobe.errors import JacprobeError
 from jacprobe.gene_sets import read_gmt
 from jacprobe.models.state_identity import identify
 from jacprobe.observed import read_observed
+from jacprobe.opening import open_study
 from jacprobe.probes.sae import load_sae
 from jacprobe.store.entry import Entry
 from jacprobe.store.fill import evidence
 from jacprobe.store.store import Store
 from jacprobe.stored import readers
-from jacprobe.studies import open_study
 from jacprobe.verdicts.expectations import read_expectations
 from jacprobe.verdicts.ledger import read_cut_ledger, read_ledger, write_ledger
 from tests.report.ledgers import few
 from tests.test_cells import MODEL, adata
-from tests.test_estimates import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,12 +13,12 @@ from jacprobe import estimates, hub
 from jacprobe.cells import read_cells
 from jacprobe.errors import InputError, JacprobeError, StoreError, StudyError
 from jacprobe.observed import read_observed
+from jacprobe.opening import open_study
 from jacprobe.retraining import options_of
 from jacprobe.store.entry import Entry
 from jacprobe.store.fill import evidence
 from jacprobe.store.store import Store
 from jacprobe.store.upkeep import gc, verify
-from jacprobe.studies import open_study
 from tests.report.ledgers import BLANK
 from tests.security.readers import KEY, LABELS, STUDY, STUDY_TOML, entry_of
 from tests.test_cells import MODEL

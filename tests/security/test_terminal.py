@@ -14,11 +14,11 @@ from jacprobe.cli import app
 from jacprobe.errors import JacprobeError
 from jacprobe.gene_sets import read_gmt
 from jacprobe.models.state_identity import identify
+from jacprobe.opening import open_study
 from jacprobe.probes.sae import load_sae
 from jacprobe.store.entry import Entry
 from jacprobe.store.fill import fill
 from jacprobe.stored import readers
-from jacprobe.studies import open_study
 from jacprobe.verdicts.expectations import read_expectations
 from jacprobe.verdicts.ledger import read_ledger, write_ledger
 from tests.report.ledgers import ESCAPE, SCRIPT, few

@@ -15,11 +15,11 @@ from jacprobe.errors import InputError, JacprobeError, RunFolderError, StudyErro
 from jacprobe.gene_sets import gene_sets, read_gmt
 from jacprobe.models.run_folder import read_run_folder
 from jacprobe.observed import read_observed
+from jacprobe.opening import open_study
 from jacprobe.patterns import LONGEST, compiled, fitting
 from jacprobe.probes.sae import load_sae
 from jacprobe.store.entry import Entry
 from jacprobe.stored import readers
-from jacprobe.studies import open_study
 from jacprobe.texts import LARGEST
 from jacprobe.verdicts.expectations import read_expectations
 from jacprobe.verdicts.ledger import read_ledger

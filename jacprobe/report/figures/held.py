@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jacprobe.errors import EvidenceMissingError, StudyError
-from jacprobe.kept import KEPT, key
+from jacprobe.kept_chunks import KEPT, key
+from jacprobe.kept_whole import is_whole, whole_key
 from jacprobe.opening import open_study
 from jacprobe.requests import Among
 from jacprobe.studies import Study
-from jacprobe.whole import is_whole, whole_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

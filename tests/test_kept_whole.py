@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from fixtures.worlds.planted import World, world
+from jacprobe.kept_whole import is_whole, whole_key
 from jacprobe.requests import (
     Among,
     Copies,
@@ -23,7 +24,6 @@ from jacprobe.requests import (
 )
 from jacprobe.roles import control_role
 from jacprobe.store.store import Store
-from jacprobe.whole import is_whole, whole_key
 
 ROLE = "fewshot/hepg2"
 SIMILARITY = Cosine(Among(Jacobian(ROLE), Listed(ROLE, "few")))

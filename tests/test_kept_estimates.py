@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacprobe.estimate import Estimate, Null
-from jacprobe.estimates import BusyError, code_digest, obtain, read, write
+from jacprobe.kept_estimates import BusyError, code_digest, obtain, read, write
 from jacprobe.opening import open_study
 from jacprobe.store.upkeep import ESTIMATES, gc
 from jacprobe.suite import load_rows

@@ -1,7 +1,7 @@
 """Evidence that is kept whole: small results of models, of many Jacobians or of control copies, one file each.
 
-What is large and grows knockdown by knockdown is in `jacprobe.kept`. What is made of it by arithmetic in no time is not
-kept at all. Between them stands what would need a model, a pass over all Jacobians or twenty copies to be had again.
+What is large and grows knockdown by knockdown is in `jacprobe.kept_chunks`. What is made of it by arithmetic in no time
+is not kept at all. Between them stands what would need a model, a pass over all Jacobians or twenty copies again.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def whole_together(requests: Sequence[Request], study: Study, store: Store) -> l
 
 def whole_key(request: Request, study: Study) -> dict[str, str | int | float | bool]:
     """Return what determines the values: the request with weights for roles, cells for draws, names for lists."""
-    from jacprobe.kept import gemm, versions
+    from jacprobe.kept_chunks import gemm, versions
 
     base = [base_role(role) for role in request.roles]
     return {
@@ -132,7 +132,7 @@ def whole_key(request: Request, study: Study) -> dict[str, str | int | float | b
 
 def _spelled(request: Request, study: Study) -> Any:
     """Return the request as nested lists in which nothing depends on names of roles or on where files are."""
-    from jacprobe.kept import adapter_code, cells_sha256
+    from jacprobe.kept_chunks import adapter_code, cells_sha256
 
     if isinstance(request, Listed | Silenced | Named | FromSets):
         return ["listed", _sha256(list(study.resolve(request)))]

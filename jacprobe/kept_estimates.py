@@ -207,7 +207,7 @@ def _key(claim: Claim, study: Study, code: str) -> str:
 def _of_study(study: Study) -> str:
     key = ("fingerprint",)
     if key not in study._cache:
-        from jacprobe.kept import adapter_code, gemm
+        from jacprobe.kept_chunks import adapter_code, gemm
 
         models = {}
         for role, entry in study.models.items():

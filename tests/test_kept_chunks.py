@@ -8,7 +8,7 @@ import pytest
 from fixtures.worlds.planted import World, world
 from jacprobe.collect import collect, tasks
 from jacprobe.errors import InputError, UnknownNameError
-from jacprobe.kept import KEPT, kept, key
+from jacprobe.kept_chunks import KEPT, kept, key
 from jacprobe.requests import Delta, Jacobian, Knockout
 from jacprobe.store.store import Store
 
