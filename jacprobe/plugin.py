@@ -256,7 +256,8 @@ class _Keeper:
                 if flag.startswith(CHANGED):
                     writer.write_line(f"changed  {inert(line['id'])}: {inert(flag, 1000)}")
         counts = ", ".join(f"{number} {verdict}" for verdict, number in self.results.counts.items())
-        writer.write_line(f"{len(lines)} claims: {counts}; {len(unexpected)} unexpected")
+        judged = "1 claim" if len(lines) == 1 else f"{len(lines)} claims"
+        writer.write_line(f"{judged}: {counts}; {len(unexpected)} unexpected")
         writer.write_line(f"ledger: {self.results.folder / LEDGER}")
 
     def _claim_id(self, nodeid: str) -> str | None:
