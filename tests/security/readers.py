@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
-from tests.test_estimates import WHOLE
 
 from fixtures.run_folders import Shape, write_run_folder
-from jacprobe import estimates
+from jacprobe import kept_estimates
 from jacprobe.cells import read_cells
 from jacprobe.errors import JacprobeError
 from jacprobe.gene_sets import read_gmt
@@ -37,6 +36,7 @@ from jacprobe.verdicts.expectations import read_expectations
 from jacprobe.verdicts.ledger import read_cut_ledger, read_ledger, write_ledger
 from tests.report.ledgers import few
 from tests.test_cells import MODEL, adata
+from tests.test_kept_estimates import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +95,7 @@ def write_valid(folder: Path) -> Path:
     (folder / "names.pkl").write_bytes(pickle.dumps(["RPL3", "MYC", "TP53"]))
     _write_sae(folder / "sae")
     evidence(Store.at(folder / "store"), KEY, LABELS, lambda _: np.ones(2, np.float32))
-    estimates.write(folder / "one.npz", WHOLE)
+    kept_estimates.write(folder / "one.npz", WHOLE)
     return folder
 
 
@@ -139,7 +139,7 @@ def readers_of(folder: Path) -> tuple[Reader, ...]:
         Reader("entry", f"{entry}/zarr.json", stored),
         Reader("array", f"{entry}/values/zarr.json", stored),
         Reader("chunk", f"{entry}/values/c/1/0", stored),
-        Reader("estimate", "one.npz", estimates.read),
+        Reader("estimate", "one.npz", kept_estimates.read),
     )
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jacprobe import estimates
+from jacprobe import kept_estimates
 from jacprobe.cells import read_cells
 from jacprobe.errors import JacprobeError, StudyError
 from jacprobe.stored import readers
@@ -58,12 +58,12 @@ def test_a_pickle_in_place_of_an_array(tmp_path: Path):
 def test_objects_in_a_kept_estimate(tmp_path: Path, name: str):
     arrays = {"estimate": np.frombuffer(b"{}", np.uint8)} | {name: np.array([Payload()], dtype=object)}
     np.savez(tmp_path / "one.npz", allow_pickle=True, **arrays)
-    assert estimates.read(tmp_path / "one.npz") is None
+    assert kept_estimates.read(tmp_path / "one.npz") is None
 
 
 def test_a_pickle_in_place_of_a_kept_estimate(tmp_path: Path):
     (tmp_path / "one.npz").write_bytes(pickle.dumps(Payload()))
-    assert estimates.read(tmp_path / "one.npz") is None
+    assert kept_estimates.read(tmp_path / "one.npz") is None
 
 
 def test_a_pickled_type_in_a_table(tmp_path: Path):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jacprobe import estimates
+from jacprobe import kept_estimates
 from jacprobe.cells import read_cells
 from jacprobe.errors import InputError, RunFolderError, StoreError, StudyError
 from jacprobe.models.state_identity import identify
@@ -266,7 +266,7 @@ def archive(path: Path, members: dict[str, bytes], packed: int = zipfile.ZIP_STO
 )
 def test_a_kept_estimate_that_swells_is_as_good_as_none(tmp_path: Path, members: dict[str, bytes], packed: int):
     archive(tmp_path / "one.npz", members, packed)
-    assert estimates.read(tmp_path / "one.npz") is None
+    assert kept_estimates.read(tmp_path / "one.npz") is None
 
 
 def test_a_csv_that_pandas_cannot_hold(tmp_path: Path):

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from jacprobe import estimates, hub
+from jacprobe import hub, kept_estimates
 from jacprobe.cells import read_cells
 from jacprobe.errors import InputError, JacprobeError, StoreError, StudyError
 from jacprobe.observed import read_observed
@@ -188,7 +188,7 @@ def test_estimates_kept_behind_a_link_are_neither_cleared_nor_written(own: Path,
     assert gone == [str(store.root / "estimates" / "code")]
     assert (precious / "thesis.txt").read_text() == "years of work"
     assert not (store.root / "estimates" / "code").exists()
-    assert estimates.read(precious / "thesis.txt") is None
+    assert kept_estimates.read(precious / "thesis.txt") is None
 
 
 def test_labels_do_not_name_files(own: Path):
