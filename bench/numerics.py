@@ -1,7 +1,7 @@
 """Do verdicts depend on how numbers are computed? All claims of the demo under other threads, kernels and precision.
 
-    python -m bench.numerics --out numerics            every setting; one that was judged already is not judged again
-    python -m bench.numerics --settings float64 --out numerics -- -k nb04
+    python -m bench.numerics                     every setting; one that was judged already is not judged again
+    python -m bench.numerics --settings float64 -- -k nb04 --quick
 
 Each setting judges with a store of its own, so that nothing is shared but the models; what stands behind `--` goes to
 pytest. The table compares evidence, estimates and verdicts with those of the first setting. Exit code 1 where a verdict
@@ -93,7 +93,7 @@ def farthest(plain: Path, other: Path) -> dict[str, tuple[float, int]]:
 def shifts(plain: Path, other: Path) -> list[tuple[float, str, str, str]]:
     """Return (shift of the effect in half-widths of its interval, claim, verdict, other verdict), largest first.
 
-    A claim without an interval is compared with its effect's own size.
+    Of a claim without an interval, such as a share or an error of rounding, it is the difference itself.
     """
     ours, theirs = ledger(plain), ledger(other)
     found = []
@@ -103,7 +103,7 @@ def shifts(plain: Path, other: Path) -> list[tuple[float, str, str, str]]:
         if a is not None and b is not None:
             low, high = line.get("ci") or (None, None)
             half = (high - low) / 2 if low is not None and high is not None else 0.0
-            shift = abs(a - b) / (half or max(abs(a), np.finfo(np.float32).tiny)) if a != b else 0.0
+            shift = abs(a - b) / (half or 1.0)
         found.append((float(shift), claim, line["verdict"], theirs[claim]["verdict"]))
     return sorted(found, reverse=True)
 
@@ -117,7 +117,7 @@ def main() -> int:
     """Judge, print the tables, and tell whether a verdict changed."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
-    asked.add_argument("--out", type=Path, default=Path("numerics"))
+    asked.add_argument("--out", type=Path, default=Path("build/numerics"))
     asked.add_argument("more", nargs="*", help="options for pytest, behind --")
     given = asked.parse_args()
     out: Path = given.out.resolve()
