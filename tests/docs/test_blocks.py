@@ -30,6 +30,7 @@ NOT_RUN = {
     "bench/STATISTICS.md": 1,
     "docs/cluster.md": 9,
     "docs/demo.md": 1,
+    "docs/numerics.md": 1,
     "docs/published.md": 2,
     "docs/regression.md": 1,
     "docs/report.md": 2,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import ToySuite
 
+pytestmark = pytest.mark.slow  # several whole runs of pytest in each
+
 MEASURES = """
 
 def _mean(store, names):
