@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 OTHERS = [name for name in SETTINGS if name != PLAIN]
 FEW = ["-k", "nb04-knockout-agreement or nb05-routing-coherence-below"]
-# Relative to the largest value. Rounding gives 4e-6; one of 32 cells that crosses a kink of the ReLU gives more.
-ROUNDING = 0.05
+# Relative to the largest value: what rounding leaves after sums and correlations, and what one of 32 cells that crosses
+# a kink of the ReLU does to a mean slope.
+ROUNDING, KINK = 1e-3, 1 / 32
 
 
 @pytest.fixture(scope="module")
@@ -37,4 +38,4 @@ def test_float64_reaches_the_store_and_differs_by_rounding_and_kinks_alone(runs:
     found = farthest(plain, wide)
     assert {"delta", "jacobian", "knockout"} <= found.keys()
     for probe, (differ, _) in found.items():
-        assert 0 < differ < ROUNDING, probe
+        assert 0 < differ < (KINK if probe == "jacobian" else ROUNDING), probe
