@@ -19,6 +19,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):  # what a module makes for its tests is made by one worker
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     if config.option.run_slow:
         return
     skip = pytest.mark.skip(reason="slow: give --run-slow")
