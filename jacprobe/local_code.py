@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -52,8 +53,14 @@ def local_digest(names: Iterable[str], *, beside: Path | None = None) -> str:
 def installed_versions(names: Iterable[str]) -> list[str]:
     """Return the installed packages, with their versions, that top-level names are of; jacprobe's own left out."""
     asked = set(names) - {"jacprobe", *sys.stdlib_module_names}
-    homes = packages_distributions() if asked else {}
+    homes = _homes() if asked else {}
     return sorted({f"{package} {version(package)}" for name in asked for package in homes.get(name, ())})
+
+
+@cache
+def _homes() -> Mapping[str, Sequence[str]]:
+    """Return the installed packages of every top-level name: half a second, spent once."""
+    return packages_distributions()
 
 
 def imported_names(files: Sequence[Path]) -> set[str]:
