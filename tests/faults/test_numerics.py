@@ -36,6 +36,6 @@ def test_verdicts_of_the_demo_are_those_of_plain_float32_on_one_thread(runs: Pat
 def test_float64_reaches_the_store_and_differs_by_rounding_and_kinks_alone(runs: Path):
     plain, wide = judge(PLAIN, runs / "few", FEW), judge("float64", runs / "few", FEW)
     found = farthest(plain, wide)
-    assert {"delta", "jacobian", "knockout"} <= found.keys()
+    assert all(found[probe][0] > 0 for probe in ("delta", "jacobian", "knockout"))
     for probe, (differ, _) in found.items():
-        assert 0 < differ < (KINK if probe == "jacobian" else ROUNDING), probe
+        assert differ < (KINK if probe == "jacobian" else ROUNDING), probe
