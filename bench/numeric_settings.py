@@ -22,11 +22,19 @@ VARIABLE = "JACPROBE_NUMERICS"
 
 @dataclass(frozen=True)
 class Setting:
-    """A way of computing: what it is in words, threads of each process, and what makes it so."""
+    """A way of computing: what it is in words, what makes it so, threads of each process, how products are taken."""
 
     meaning: str
     make: Callable[[], None]
     threads: int = 1
+    way: Way = "torch"
+
+    def refused(self) -> str:
+        """Return why jacprobe itself would never compute so on this machine; nothing where it might."""
+        from jacprobe.jacobian.gemm import WORST_ERROR, probe
+
+        error = next(found.error for found in probe() if found.way == self.way)
+        return f"products by {self.way} are off by {error:.0e} here" if error > WORST_ERROR else ""
 
 
 def kernel(way: Way, onednn: bool = True) -> None:
@@ -95,8 +103,10 @@ def large() -> None:
 SETTINGS = {
     "plain": Setting("torch's own products, one thread, float32", plain),
     "two-threads": Setting("two threads to a process", plain, threads=2),
-    "onednn": Setting("products by oneDNN", lambda: kernel("onednn")),
-    "no-onednn": Setting("oneDNN switched off, products by NumPy's BLAS", lambda: kernel("numpy", onednn=False)),
+    "onednn": Setting("products by oneDNN", lambda: kernel("onednn"), way="onednn"),
+    "no-onednn": Setting(
+        "oneDNN switched off, products by NumPy's BLAS", lambda: kernel("numpy", onednn=False), way="numpy"
+    ),
     "small-passes": Setting("64 cells a pass, Jacobians cell by cell", small),
     "large-passes": Setting("1,024 cells a pass, Jacobians of 16 cells at once", large),
     "float64": Setting("float64 from the weights to the store", float64),

@@ -125,6 +125,9 @@ def main() -> int:
     rows: list[list[str]] = []
     arrays: dict[str, dict[str, tuple[float, int]]] = {}
     for setting in (name for name in given.settings if name != PLAIN):
+        if refused := SETTINGS[setting].refused():
+            print(f"{setting}: not judged, {refused}")
+            continue
         other = judge(setting, out, given.more)
         moved = shifts(plain, other)
         flipped = [f"{claim}: {before}, {after}" for _, claim, before, after in moved if before != after]
